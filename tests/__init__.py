@@ -1,0 +1,1 @@
+"""A package, so that `tests.strategies` is ours wherever it is imported."""

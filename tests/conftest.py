@@ -1,0 +1,30 @@
+"""What holds for every test: how hard hypothesis tries, and no window opens.
+
+Profiles: `dev` (the default) and `ci` (chosen where `CI` is set) try the same inputs
+at every run, so that a red test is red for everybody; `nightly` draws new ones.
+`HYPOTHESIS_PROFILE` picks one by name.  None has a deadline: time is measured in
+`benchmarks/`, and a busy machine must not fail a theorem.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# Before anything imports matplotlib, and inherited by the processes tests start.
+os.environ["MPLBACKEND"] = "Agg"
+
+settings.register_profile(
+    "base",
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+base = settings.get_profile("base")
+settings.register_profile("dev", base, derandomize=True, max_examples=25)
+settings.register_profile("ci", base, derandomize=True, max_examples=50)
+settings.register_profile("nightly", base, derandomize=False, max_examples=1000)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev")
+)
