@@ -1,0 +1,566 @@
+"""The contract of every extractor: raw samples in, diagrams and theorems out.
+
+A subclass owes five private methods (`_read`, `_channels`, `_transform_one`,
+`_bounds`, `_cost`) and, where its engine can tell, `_pullback`; the public ones
+here check, run in parallel, cache and delegate.  A subclass never sees raw input.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import numbers
+import pickle
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import MethodType
+from typing import Any, ClassVar
+
+import joblib
+import numpy as np
+from joblib import Memory
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted
+
+from stablerank.bounds import Bound, conversion
+from stablerank.diagrams import Diagrams, Source
+from stablerank.diagrams.packing import Ragged, stack_critical
+from stablerank.exceptions import (
+    IncompatibleDiagramsError,
+    InvalidInputError,
+    NoStabilityTheorem,
+    ShapeError,
+)
+from stablerank.extract.cost import CostEstimate, SampleCost, refuse_if_too_large
+from stablerank.extract.parallel import cached, run
+from stablerank.metrics import (
+    Bottleneck,
+    BottleneckBall,
+    Displacement,
+    FeatureBall,
+    Threat,
+    Wasserstein,
+    WassersteinBall,
+)
+
+__all__ = ["Extracted", "Extractor"]
+
+Array = NDArray[np.float64]
+
+#: Part of every cache key: raise it when an extractor's output may change.
+_CACHE_VERSION = 1
+
+
+@dataclass
+class Extracted:
+    """What `_transform_one` returns: one entry a channel, in channel order."""
+
+    bars: list[Array]  # finite bars, (m, 2) each, in the engine's order
+    essential: list[Array]  # births of bars that never die, (e,) each
+    error: list[float]  # sup-norm engine error of the bars
+    geometry: dict[str, float] = field(default_factory=dict)
+    critical: list[NDArray[np.int64]] | None = None  # (m, 2, width) each, -1 padded
+
+
+# scikit-learn has no types, so mypy cannot know the keyword.
+class Extractor(  # type: ignore[call-arg]
+    TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
+    """Base class of the filtrations; `fit`, `transform`, `bound`, `bounds`.
+
+    Common parameters of all subclasses
+    -----------------------------------
+    homology_dimensions : sequence of int
+        Degrees to keep, for example `(0, 1)`.
+    critical : bool
+        Also keep the vertices that set each birth and death (needed by `pullback`).
+    n_jobs : int, optional
+        Processes, as in joblib; None obeys `joblib.parallel_config`.
+    progress : bool
+        One progress bar, if there is a terminal.
+    memory : str or joblib.Memory, optional
+        Folder of a cache keyed by content; an interrupted run resumes from it.
+    max_memory : float, optional
+        Bytes above which `transform` refuses; by default 80 % of what is free.
+    """
+
+    #: What the numbers of the diagrams are: "radius", "edge length" or "value".
+    convention: ClassVar[str]
+    #: Physical unit of the numbers.
+    unit: ClassVar[str | None] = None
+    #: Parameters that change how, not what, is computed.
+    _runtime: ClassVar[tuple[str, ...]] = ("n_jobs", "progress", "memory", "max_memory")
+    #: Fitted attributes that say what input is refused, and decide nothing else.
+    _guards: ClassVar[tuple[str, ...]] = ("n_features_in_",)
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "homology_dimensions": ["array-like"],
+        "critical": ["boolean"],
+        "n_jobs": [numbers.Integral, None],
+        "progress": ["boolean"],
+        "memory": [str, Memory, None],
+        "max_memory": [Interval(numbers.Real, 0, None, closed="neither"), None],
+    }
+
+    homology_dimensions: Sequence[int]
+    critical: bool
+    n_jobs: int | None
+    progress: bool
+    memory: str | Memory | None
+    max_memory: float | None
+
+    # --- owed by subclasses ------------------------------------------------------
+
+    @abstractmethod
+    def _read(self, X: Any) -> list[Any]:
+        """Validate raw input; one picklable, normalised sample each."""
+
+    @abstractmethod
+    def _channels(self) -> tuple[list[str], list[int]]:
+        """Names and homology degrees of the channels."""
+
+    @abstractmethod
+    def _transform_one(self, sample: Any) -> Extracted:
+        """Diagrams of one normalised sample."""
+
+    @abstractmethod
+    def _bounds(self, threat: Threat, source: Source | None) -> dict[str, list[Bound]]:
+        """Bounds of every channel, for threats on the input.
+
+        `source` is None when the question is about no sample in particular; where
+        a constant depends on the sample, raise `needs_samples(...)` then.
+        """
+
+    @abstractmethod
+    def _cost(self, sample: Any) -> SampleCost:
+        """Forecast for one normalised sample."""
+
+    def _pullback(self, sample: Any, critical: NDArray[np.int64], grad: Array) -> Array:
+        """Gradient with respect to one sample, from all its bars (m, 2, ...)."""
+        raise NoStabilityTheorem(
+            f"{type(self).__name__} does not say which vertices set its bars",
+            "an extractor with critical=True",
+        )
+
+    def _fit(self, samples: list[Any]) -> None:
+        """Set data-dependent attributes; most extractors have none."""
+
+    def _cheaper(self) -> str:
+        """Options that need less memory, with their price in the certificate."""
+        return "fewer points or a lower homology dimension"
+
+    # --- scikit-learn -------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any = None) -> Extractor:
+        """Check parameters and data; freeze data-dependent choices.
+
+        Parameters
+        ----------
+        X : list of samples
+            Raw input.
+        y : ignored
+            Present for scikit-learn.
+        """
+        self._check_parameters()
+        samples = self._read(X)
+        self._fit(samples)
+        self.n_features_in_ = self._n_features(samples[0])
+        names = getattr(X, "columns", None)
+        if names is not None and all(isinstance(name, str) for name in names):
+            self.feature_names_in_ = np.asarray(names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        return self
+
+    def transform(self, X: Any) -> Diagrams:
+        """Persistence diagrams of every sample.
+
+        Parameters
+        ----------
+        X : list of samples
+            Raw input.
+
+        Returns
+        -------
+        Diagrams
+        """
+        check_is_fitted(self, "n_features_in_")
+        self._check_parameters()  # which may have been set since
+        samples = self._read_like_fit(X)
+        refuse_if_too_large(self._estimate(samples), self.max_memory, self._cheaper())
+        results = run(
+            functools.partial(self._extract, memory=self.memory),
+            samples,
+            n_jobs=self.n_jobs,
+            progress=self.progress,
+            label=type(self).__name__,
+        )
+        return self._pack(results)
+
+    def _check_parameters(self) -> None:
+        self._validate_params()
+        # Channels come in the order of the degrees, and a set has none.
+        ordered = isinstance(self.homology_dimensions, (Sequence, np.ndarray))
+        degrees = list(self.homology_dimensions)
+        good = ordered and all(
+            isinstance(k, numbers.Integral) and not isinstance(k, bool) and k >= 0
+            for k in degrees
+        )
+        if not degrees or not good or len(set(degrees)) != len(degrees):
+            raise InvalidInputError(
+                "homology_dimensions must be a list of different integers >= 0, got "
+                f"{self.homology_dimensions!r}"
+            )
+
+    def _n_features(self, sample: Any) -> int:
+        """Width that all samples share: coordinates of a point by default."""
+        return int(np.shape(sample)[-1])
+
+    def _read_like_fit(self, X: Any) -> list[Any]:
+        samples = self._read(X)
+        for i, sample in enumerate(samples):
+            if self._n_features(sample) != self.n_features_in_:
+                raise ShapeError(
+                    f"X has {self._n_features(sample)} features, but "
+                    f"{type(self).__name__} is expecting {self.n_features_in_} "
+                    f"features as input (sample {i})"
+                )
+        return samples
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """Names of the channels."""
+        check_is_fitted(self, "n_features_in_")
+        return np.asarray(self._channels()[0], dtype=object)
+
+    def set_output(self, *, transform: str | None = None) -> Extractor:
+        """Do nothing: diagrams are no table, whatever container is asked for."""
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.no_validation = False
+        return tags
+
+    # --- running --------------------------------------------------------------------
+
+    def spec(self) -> dict[str, Any]:
+        """Everything that decides the output, as JSON values.
+
+        Examples
+        --------
+        >>> from stablerank import AlphaPersistence
+        >>> AlphaPersistence().spec()["class"]
+        'AlphaPersistence'
+        """
+        own = {
+            k: v
+            for k, v in self.get_params(deep=False).items()
+            if k not in self._runtime
+        }
+        fitted = {
+            k: v
+            for k, v in vars(self).items()
+            if k.endswith("_") and not k.startswith("_") and k != "feature_names_in_"
+        }
+        params = {k: _jsonable(v) for k, v in sorted(own.items())}
+        choices = {k: _jsonable(v) for k, v in sorted(fitted.items())}
+        return {"class": type(self).__name__, "params": params, "fitted": choices}
+
+    def _extract(self, sample: Any, memory: str | Memory | None) -> Extracted:
+        """Cached `_transform_one`; a union asks its parts instead."""
+        if memory is None:  # the key takes longer than a small image
+            return self._transform_one(sample)
+        key = json.dumps([_CACHE_VERSION, self.spec()], sort_keys=True)
+        return cached(memory, _transform_sample, ["extractor"])(key, sample, self)
+
+    def _pack(self, results: Sequence[Extracted]) -> Diagrams:
+        names, degrees = self._channels()
+        finite = Ragged.of([b for r in results for b in r.bars], len(names), (2,))
+        births = Ragged.of([b for r in results for b in r.essential], len(names), ())
+        critical: list[NDArray[np.int64] | None] = []
+        for result in results:
+            critical += result.critical or [None]
+        return Diagrams(
+            finite.values,
+            finite.offsets,
+            names,
+            degrees,
+            essential=births.values,
+            essential_offsets=births.offsets,
+            convention=self._conventions(),
+            unit=self._units(),
+            error=np.array([r.error for r in results]),
+            source=self._source(results),
+            critical=stack_critical(critical),
+        )
+
+    def _conventions(self) -> str | list[str]:
+        return self.convention
+
+    def _units(self) -> str | list[str | None] | None:
+        return self.unit
+
+    def _source(self, results: Sequence[Extracted]) -> Source:
+        geometry = {
+            name: np.array([r.geometry[name] for r in results])
+            for name in results[0].geometry
+        }
+        return Source(self.spec(), geometry)
+
+    # --- theorems -------------------------------------------------------------------
+
+    @property
+    def default_threat(self) -> Threat:
+        """The perturbation that users of this filtration usually mean."""
+        return Displacement()
+
+    def bound(self, threat: Threat) -> Bound:
+        """Global stability bound from `threat` to the bottleneck distance.
+
+        Parameters
+        ----------
+        threat : Threat
+            For example `Displacement()`.
+
+        Returns
+        -------
+        Bound
+            Valid for every channel and every sample.
+
+        Raises
+        ------
+        NoStabilityTheorem
+            If there is none; the message says why, and what to use instead.
+        """
+        best = []
+        for bounds in self._all_bounds(threat, None).values():
+            usable = [b for b in map(_to_bottleneck, bounds) if b is not None]
+            if not usable:
+                raise NoStabilityTheorem(
+                    f"no bound from {threat} to the bottleneck distance of "
+                    f"{type(self).__name__}",
+                    "bounds(threat, diagrams), which lists what is proved by channel",
+                )
+            best.append(min(usable, key=lambda b: float(np.max(b.constant))))
+        worst = max(best, key=lambda b: float(np.max(b.constant)))
+        offset = max(float(np.max(b.offset)) for b in best)
+        if offset > np.max(worst.offset):  # no channel's bound holds for all channels
+            ledger = " . ".join(dict.fromkeys(b.ledger for b in best))
+            worst = Bound(
+                threat,
+                Bottleneck(),
+                worst.constant,
+                ledger,
+                "the largest of all channels",
+                offset,
+            )
+        return worst
+
+    def bounds(self, threat: Threat, diagrams: Diagrams) -> dict[str, list[Bound]]:
+        """All proved bounds for these samples, by channel.
+
+        Parameters
+        ----------
+        threat : Threat
+            Metric on the input.
+        diagrams : Diagrams
+            What this extractor returned; some constants depend on the sample.
+
+        Returns
+        -------
+        dict of str to list of Bound
+            One bound per target metric; a certificate takes the best valid chain.
+        """
+        if isinstance(threat, Threat) and threat.on_diagrams:
+            return self._all_bounds(threat, diagrams.source)
+        if diagrams.source is None:
+            raise NoStabilityTheorem(
+                "these diagrams do not say where they come from",
+                "diagrams made by an extractor, or a threat on diagrams",
+            )
+        self._check_origin(diagrams.source)
+        return self._all_bounds(threat, diagrams.source)
+
+    def _check_origin(self, source: Source) -> None:
+        """Raise unless an extractor with these parameters made the diagrams."""
+        mine, theirs = self.spec(), source.spec
+        fitted = mine["fitted"].keys() & theirs["fitted"].keys() - {*self._guards}
+        same = (
+            mine["class"] == theirs["class"]
+            and mine["params"] == theirs["params"]
+            and all(mine["fitted"][k] == theirs["fitted"][k] for k in fitted)
+        )
+        if not same:
+            raise IncompatibleDiagramsError(
+                f"the diagrams were made by {theirs['class']} with {theirs['params']}, "
+                f"this is {mine['class']} with {mine['params']}; ask the extractor "
+                "that made them"
+            )
+
+    def _all_bounds(
+        self, threat: Threat, source: Source | None
+    ) -> dict[str, list[Bound]]:
+        self._check_parameters()
+        if not isinstance(threat, Threat):
+            raise InvalidInputError(
+                f"threat must be a threat such as Displacement(), got {threat!r}"
+            )
+        if isinstance(threat, BottleneckBall):
+            return self._same(
+                Bound(threat, Bottleneck(), 1.0, "C1", "the bars themselves")
+            )
+        if isinstance(threat, WassersteinBall):
+            target = Wasserstein(threat.p, threat.ground)
+            return self._same(Bound(threat, target, 1.0, "C1", "the bars themselves"))
+        if isinstance(threat, FeatureBall):
+            raise NoStabilityTheorem(
+                "a feature ball is around vectors, not around inputs of an extractor",
+                f"{self.default_threat!r}",
+            )
+        return self._bounds(threat, source)
+
+    def _same(self, *bounds: Bound) -> dict[str, list[Bound]]:
+        return {name: list(bounds) for name in self._channels()[0]}
+
+    # --- gradients --------------------------------------------------------------------
+
+    def pullback(self, X: Any, diagrams: Diagrams, grad_bars: ArrayLike) -> list[Array]:
+        """Gradient with respect to the input of a function of the bars.
+
+        Valid in generic position, where every birth and death is set by one group
+        of vertices.
+
+        Parameters
+        ----------
+        X : list of samples
+            The input that `diagrams` came from.
+        diagrams : Diagrams
+            Extracted with `critical=True`.
+        grad_bars : array-like of shape (n_bars, 2)
+            Gradient with respect to `diagrams.compact().bars`.
+
+        Returns
+        -------
+        list of ndarray
+            One array shaped like each sample.
+        """
+        check_is_fitted(self, "n_features_in_")
+        own = diagrams.compact()
+        if own.critical is None:
+            raise InvalidInputError(
+                "the diagrams have no critical vertices; extract with critical=True"
+            )
+        grads = np.asarray(grad_bars, dtype=np.float64)
+        if grads.shape != own.bars.shape:
+            raise ShapeError(
+                f"grad_bars has shape {grads.shape}, the bars have {own.bars.shape}"
+            )
+        samples = self._read(X)
+        if len(samples) != len(own):
+            raise ShapeError(f"{len(samples)} samples, {len(own)} diagrams")
+        result = []
+        for i, sample in enumerate(samples):
+            rows = slice(own.offsets[i, 0], own.offsets[i, -1])
+            result.append(self._pullback(sample, own.critical[rows], grads[rows]))
+        return result
+
+    # --- cost -------------------------------------------------------------------------
+
+    def estimate_cost(self, X: Any) -> CostEstimate:
+        """Forecast of memory and time, without extracting anything.
+
+        Examples
+        --------
+        >>> from stablerank import AlphaPersistence
+        >>> AlphaPersistence().estimate_cost([[[0.0, 0.0], [1.0, 0.0]]]).largest
+        0
+        """
+        self._check_parameters()
+        return self._estimate(self._read(X))
+
+    def _estimate(self, samples: list[Any]) -> CostEstimate:
+        return CostEstimate.of([self._cost(sample) for sample in samples], self.n_jobs)
+
+
+def _to_bottleneck(bound: Bound) -> Bound | None:
+    """Continue a bound to the bottleneck distance, if a listed inequality does."""
+    if isinstance(bound.target, Bottleneck):
+        return bound
+    step = conversion(bound.target, Bottleneck())
+    return None if step is None else step @ bound
+
+
+def needs_samples(what: str) -> NoStabilityTheorem:
+    """Return the error for a constant that depends on the sample."""
+    return NoStabilityTheorem(
+        f"the constant depends on the sample ({what}), so no global one exists",
+        "bounds(threat, diagrams), which gives one constant a sample",
+    )
+
+
+def no_theorem(extractor: Extractor, threat: Threat, listed: str) -> NoStabilityTheorem:
+    """Return the error for a threat that the ledger has nothing about."""
+    return NoStabilityTheorem(
+        f"no stability theorem links the {threat} to {type(extractor).__name__}",
+        f"one of {listed}",
+    )
+
+
+def _transform_sample(key: str, sample: Any, extractor: Extractor) -> Extracted:
+    # `key` stands for the extractor in the cache; the object itself is ignored.
+    return extractor._transform_one(sample)
+
+
+def _jsonable(value: Any) -> Any:
+    """Parameters and fitted choices as JSON values, floats kept to the bit."""
+    match value:
+        case np.ndarray():
+            value = _jsonable(value.tolist())
+        case np.integer() | np.floating() | np.bool_():
+            value = _jsonable(value.item())
+        case float() if not math.isfinite(value):
+            value = {"float": repr(value)}
+        case Extractor():
+            value = value.spec()
+        case dict():
+            value = {str(k): _jsonable(v) for k, v in value.items()}
+        case list() | tuple() | range():
+            value = [_jsonable(v) for v in value]
+        case _ if callable(value):
+            value = _callable_spec(value)
+    return value
+
+
+def _callable_spec(function: Callable[..., Any]) -> dict[str, Any]:
+    """Name of a function, and a hash of the data that it carries along.
+
+    Both are the same in every process, where a repr would hold an address.
+    """
+    if isinstance(function, functools.partial):
+        spec, carried = _callable_spec(function.func), [function.args]
+        carried += sorted(function.keywords.items())
+        return {"callable": spec, "state": _hash(carried)}
+    if hasattr(function, "__qualname__"):
+        spec = {"callable": f"{function.__module__}.{function.__qualname__}"}
+        if isinstance(function, MethodType):
+            spec["state"] = _hash(function.__self__)
+        return spec
+    cls = type(function)
+    return {
+        "callable": f"{cls.__module__}.{cls.__qualname__}",
+        "state": _hash(getattr(function, "__dict__", None)),
+    }
+
+
+def _hash(carried: Any) -> str | None:
+    """Hash of the content, or None where only a name can tell, as for a lambda."""
+    try:
+        return str(joblib.hash(carried))
+    except (pickle.PicklingError, AttributeError, TypeError):  # three ways to refuse
+        return None

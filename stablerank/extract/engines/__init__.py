@@ -1,0 +1,1 @@
+"""Engines are guests: each is imported in one thin file here, lazily."""
