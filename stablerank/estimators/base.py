@@ -1,0 +1,174 @@
+"""What every estimator on diagrams shares: reading input, features, constants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
+
+from stablerank.bounds import Bound
+from stablerank.certify.compose import _moves, _with_conversions
+from stablerank.diagrams import Diagrams
+from stablerank.exceptions import InvalidInputError, NoStabilityTheorem, ShapeError
+from stablerank.extract.base import Extractor
+from stablerank.extract.union import as_extractor
+from stablerank.frozen import BarInput, Operation, Program
+from stablerank.metrics import (
+    Bottleneck,
+    BottleneckBall,
+    Metric,
+    SortedDeaths,
+    Threat,
+    Wasserstein,
+    WassersteinBall,
+)
+from stablerank.represent.bank import design_bank
+from stablerank.represent.domain import bar_inputs
+
+__all__ = ["Features", "TopologyMixin", "check_target_length"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Features:
+    """A frozen representation and what it gives on the training data."""
+
+    inputs: list[BarInput]
+    operations: tuple[Operation, ...]
+    names: list[str]
+    values: Array  # (n, n_features)
+    constants: Array  # (n_features,), per unit of the training threat
+
+    @property
+    def register(self) -> int:
+        """Number of the register that holds the features."""
+        return len(self.inputs) + len(self.operations) - 1
+
+
+class TopologyMixin:
+    """Input as raw samples or as `Diagrams`; threats through the fitted extractor."""
+
+    extractor: Any
+    extractor_: Extractor | None
+    n_jobs: int | None
+    progress: bool
+    memory: Any
+
+    def _new_extractor(self, X: Any) -> Extractor | None:
+        """Return a clone of the extractor, or None where diagrams are given."""
+        if isinstance(self.extractor, str):
+            if self.extractor != "precomputed":
+                raise InvalidInputError(
+                    f"extractor is {self.extractor!r}; give an extractor, a list of "
+                    "them, None, or 'precomputed' for Diagrams"
+                )
+            if not isinstance(X, Diagrams):
+                raise InvalidInputError(
+                    f"extractor='precomputed' needs Diagrams, got {type(X).__name__}"
+                )
+            return None
+        if isinstance(X, Diagrams) and self.extractor is None:
+            return None
+        extractor = clone(as_extractor(self.extractor))
+        given = extractor.get_params(deep=False)
+        wanted = {
+            "n_jobs": self.n_jobs,
+            "progress": self.progress,
+            "memory": self.memory,
+        }
+        extractor.set_params(
+            **{k: v for k, v in wanted.items() if v and not given.get(k)}
+        )
+        return extractor
+
+    @staticmethod
+    def _extract_fit(X: Any, extractor: Extractor | None) -> Diagrams:
+        if isinstance(X, Diagrams):
+            return X
+        assert extractor is not None
+        return extractor.fit(X).transform(X)
+
+    def _diagrams(self, X: Any) -> Diagrams:
+        """Diagrams of new input."""
+        check_is_fitted(self, "program_")
+        if isinstance(X, Diagrams):
+            return X
+        if self.extractor_ is None:
+            raise InvalidInputError(
+                f"the model was fitted on Diagrams, got {type(X).__name__}; extract "
+                "first, or fit with an extractor"
+            )
+        return self.extractor_.transform(X)
+
+    def _default_threat(self) -> Threat:
+        return (
+            BottleneckBall()
+            if self.extractor_ is None
+            else self.extractor_.default_threat
+        )
+
+    def _threat_bounds(
+        self, threat: Threat, diagrams: Diagrams
+    ) -> Mapping[str, Sequence[Bound]]:
+        """Bounds of the extractor, by channel."""
+        return channel_bounds(self.extractor_, threat, diagrams)
+
+
+def channel_bounds(
+    extractor: Extractor | None, threat: Threat, diagrams: Diagrams
+) -> Mapping[str, Sequence[Bound]]:
+    """Bounds by channel; without an extractor only threats on diagrams have any."""
+    if extractor is not None:
+        return extractor.bounds(threat, diagrams)
+    if not threat.on_diagrams:
+        raise NoStabilityTheorem(
+            f"the model was fitted on Diagrams, so the {threat} has no theorem",
+            "BottleneckBall() or WassersteinBall(p), or fit with an extractor",
+        )
+    target: Metric = Bottleneck()
+    if isinstance(threat, WassersteinBall):
+        target = Wasserstein(threat.p, threat.ground)
+    bound = Bound(threat, target, 1.0, "C1", "the bars themselves")
+    return {name: [bound] for name in diagrams.channels}
+
+
+def bank_features(
+    diagrams: Diagrams,
+    rows: NDArray[np.int64],
+    bounds: Mapping[str, Sequence[Bound]],
+) -> Features:
+    """Fixed bank, designed on the given rows and evaluated on all of them."""
+    pinned = [
+        name
+        for name, own in bounds.items()
+        if any(isinstance(b.target, SortedDeaths) for b in own)
+    ]
+    train = diagrams[rows]
+    bank = design_bank(train, pinned)
+    inputs = [i for i in bar_inputs(train, pinned) if i.channel in bank.channels]
+    operations = bank.operations(inputs)
+    program = Program(tuple(inputs), operations)
+    moves = _with_conversions(_moves(bounds, [i.channel for i in inputs], "constant"))
+    # Where constants differ by sample, training uses the median one.
+    typical = {
+        name: {m: np.median(np.asarray(c)) for m, c in table.items()}
+        for name, table in moves.items()
+    }
+    constants = np.asarray(program.constants(typical)[-1])
+    values = program.evaluate(diagrams)
+    return Features(inputs, operations, bank.feature_names(), values, constants)
+
+
+def check_target_length(n_samples: int, y: ArrayLike) -> None:
+    """Raise unless there is one target a sample."""
+    if np.ndim(y) == 0 or len(np.asarray(y)) != n_samples:
+        raise ShapeError(
+            f"{n_samples} samples but y has shape {np.shape(y)}; inconsistent numbers "
+            "of samples"
+        )

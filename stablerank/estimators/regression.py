@@ -1,0 +1,151 @@
+"""Learning a regression with a chosen Lipschitz constant.
+
+The network's outputs are 1-Lipschitz in the scaled features; a frozen gain g turns
+them into predictions,
+
+    y = centre + spread * g * f(x),     |y - y'| <= spread * g * |features - features'|,
+
+so g is the constant per margin unit, and the dial between fit and stability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stablerank.estimators.learning import split_validation
+from stablerank.frozen import Affine, Diagonal, Operation
+from stablerank.nn import Network
+from stablerank.training import History, Schedule, fit
+
+__all__ = ["LearnedRegression", "learn_regression"]
+
+Array = NDArray[np.float64]
+
+#: Gains tried when the constant is free, in target spreads per feature spread.
+_GAINS = (1.0, 4.0, 16.0)
+#: Share of the epochs spent on each trial gain.
+_TRIAL = 0.25
+
+
+@dataclass(frozen=True)
+class LearnedRegression:
+    """A trained network, its scaling, and the gain to the target."""
+
+    scaling: Diagonal
+    network: Network
+    gain: Array  # (n_targets,), target units per output unit
+    centre: Array  # (n_targets,)
+    history: History
+
+    def operations(self, register: int) -> tuple[Operation, ...]:
+        """Operations that read the features from `register`."""
+        scaling = Diagonal((register,), self.scaling.scale, self.scaling.shift)
+        hidden = self.network.freeze(register + 1)
+        head = hidden[-1]
+        assert isinstance(head, Affine)
+        # |row|_1 <= 1 on the frozen numbers; the gain is folded into the head.
+        norms = np.maximum(np.abs(head.weight).sum(axis=1), 1.0)
+        weight = head.weight / norms[:, None] * self.gain[:, None]
+        bias = head.bias * self.gain + self.centre
+        return (scaling, *hidden[:-1], Affine(head.inputs, weight, bias))
+
+
+def learn_regression(
+    features: Array,
+    constants: Array,
+    target: Array,
+    *,
+    build: Callable[[int, int], Network],
+    lipschitz: str | float,
+    schedule: Schedule,
+    validation_fraction: float,
+    seed: int,
+    progress: bool,
+) -> LearnedRegression:
+    """Train on standardised targets, choosing the gain on the validation part.
+
+    Parameters
+    ----------
+    features, constants
+        As in `learn_classifier`.
+    target : ndarray of shape (n, n_targets)
+        Real numbers.
+    build : callable
+        (n_features, n_targets) -> Network.
+    lipschitz : "auto" or float
+        "auto" chooses the gain with the smallest validation error; a float caps the
+        constant, in target units per unit of the threat.
+    schedule, validation_fraction, seed, progress
+        As in `learn_classifier`.
+    """
+    per_unit = np.where(constants > 0, constants, 1.0)
+    # Rows, not labels, are split: nothing to stratify.
+    train, valid = split_validation(
+        target[:, 0], validation_fraction, seed, stratify=False
+    )
+    centre = np.median(features[train], axis=0)
+    moved = (features - centre) / per_unit
+    spread = moved[train].std(axis=0)
+    # One scale for all features, or their common constant 1 would be lost.
+    unit = float(np.quantile(spread[spread > 0], 0.9)) if (spread > 0).any() else 1.0
+    middle, width = target[train].mean(axis=0), target[train].std(axis=0)
+    width = np.where(width > 0, width, 1.0)
+    scaling = Diagonal((0,), 1 / (per_unit * unit), -centre / (per_unit * unit))
+    x = torch.tensor(moved / unit, dtype=torch.float32)
+    y = torch.tensor((target - middle) / width, dtype=torch.float32)
+    rows, kept = torch.as_tensor(train), torch.as_tensor(valid)
+
+    def run(gain: float, epochs: int) -> tuple[float, Network, History]:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = build(x.shape[1], y.shape[1])
+
+        def predict(index: Tensor) -> Tensor:
+            head: Any = network[-1]
+            below = x[index]
+            for layer in list(network.layers)[:-1]:
+                below = layer(below)
+            norms = head.weight.abs().sum(dim=1, keepdim=True).clamp_min(1.0)
+            return gain * torch.nn.functional.linear(
+                below, head.weight / norms, head.bias
+            )
+
+        def step(batch: Tensor) -> Tensor:
+            index = rows[batch]
+            return torch.nn.functional.mse_loss(predict(index), y[index])
+
+        def score() -> float:
+            with torch.no_grad():
+                return -float(torch.nn.functional.mse_loss(predict(kept), y[kept]))
+
+        plan = Schedule(**{**vars(schedule), "epochs": epochs})
+        history = fit(
+            network,
+            step,
+            score,
+            len(train),
+            plan,
+            seed=seed,
+            on_epoch=getattr(network, "set_progress", None),
+            progress=progress,
+        )
+        return max(history.score), network, history
+
+    if isinstance(lipschitz, str):
+        trial = max(1, round(schedule.epochs * _TRIAL))
+        scores = {gain: run(gain, trial)[0] for gain in _GAINS}
+        gain = max(scores, key=lambda g: scores[g])
+        gains = np.full(len(width), gain)
+    else:
+        # constant = width * gain / unit for every target; the cap binds the widest.
+        gain = lipschitz * unit / float(width.max())
+        gains = np.full(len(width), gain)
+    _, network, history = run(float(gain), schedule.epochs)
+    return LearnedRegression(scaling, network, gains * width, middle, history)

@@ -1,0 +1,156 @@
+"""Networks by name: features in, logits out, with exact pairwise constants."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from stablerank.exceptions import InvalidInputError, ShapeError
+from stablerank.nn.activations import GroupSort
+from stablerank.nn.base import Layer, Stack
+from stablerank.nn.distance import LinfDistance
+from stablerank.nn.linear_l2 import L2Head
+from stablerank.nn.linear_linf import LinfHead, LinfLinear
+from stablerank.nn.mean_shift import MeanShift
+from stablerank.nn.orthogonal import BRO
+from stablerank.nn.sortnet import SortNeurons
+
+IDENT=True
+__all__ = ["NETWORKS", "Network", "build_network"]
+
+
+class Network(Stack):
+    """Hidden layers of a known constant, then a head with exact pairwise constants.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        The last one is a head: it has `pair_constants`, and rows that `kind`
+        bounds.
+    """
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        super().__init__(layers)
+        if not hasattr(layers[-1], "pair_constants"):
+            raise InvalidInputError(
+                f"a network ends with a head (LinfHead, L2Head), not with "
+                f"{type(layers[-1]).__name__}"
+            )
+        self.hidden_constant = Stack(layers[:-1]).lipschitz if layers[1:] else 1.0
+
+    @property
+    def head(self) -> Any:
+        """Last layer."""
+        return self.layers[-1]
+
+    def check_norm(self, norm: float) -> None:
+        """Raise unless the network is bounded for inputs that move in this norm."""
+        if self.norm_in not in (None, norm):
+            raise InvalidInputError(
+                f"the features move in norm {norm}, the network is bounded in norm "
+                f"{self.norm_in}; choose from {', '.join(NETWORKS[norm])}"
+            )
+
+    def pair_constants(self) -> Tensor:
+        """L_cj: what training and certificates divide margins by."""
+        return self.hidden_constant * self.head.pair_constants()  # type: ignore[no-any-return]
+
+
+def _maxmin(n_in: int, n_out: int, hidden: Sequence[int], group: int = 16) -> Network:
+    layers: list[Layer] = []
+    for width in hidden:
+        layers += [LinfLinear(n_in, width), _group_sort(width, group)]
+        n_in = width
+    return Network([*layers, LinfHead(n_in, n_out)])
+
+
+def _distance(
+    n_in: int, n_out: int, hidden: Sequence[int], exact_share: float = 0.1, identity=True, skip=False
+) -> Network:
+    layers: list[Layer] = []
+    for width in hidden:
+        layers += [
+            LinfDistance(n_in, width, identity=identity and bool(layers), exact_share=exact_share),
+            MeanShift(width),
+        ]
+        n_in = width
+    return Network([*layers, LinfHead(n_in, n_out)])
+
+
+def _sortnet(
+    n_in: int,
+    n_out: int,
+    hidden: Sequence[int],
+    keep: float = 0.7,
+    n_largest: int = 10,
+    exact_share: float = 0.1,
+) -> Network:
+    layers: list[Layer] = []
+    for width in hidden:
+        layers += [
+            SortNeurons(
+                n_in,
+                width,
+                keep=keep,
+                n_largest=n_largest,
+                identity=IDENT and bool(layers),
+                exact_share=exact_share,
+            ),
+            MeanShift(width),
+        ]
+        n_in = width
+    return Network([*layers, LinfHead(n_in, n_out)])
+
+
+def _bro(n_in: int, n_out: int, hidden: Sequence[int], group: int = 2) -> Network:
+    layers: list[Layer] = []
+    for width in hidden:
+        layers += [BRO(n_in, width), _group_sort(width, group)]
+        n_in = width
+    return Network([*layers, L2Head(n_in, n_out)])
+
+
+def _group_sort(width: int, group: int) -> GroupSort:
+    if width % group:
+        raise ShapeError(
+            f"a hidden layer of width {width} cannot be sorted in groups of {group}; "
+            f"use a multiple of {group}, or another group"
+        )
+    return GroupSort(group)
+
+
+#: Norm to name to builder; a builder takes (n_in, n_out, hidden, **options).
+NETWORKS: dict[float, dict[str, Callable[..., Network]]] = {
+    math.inf: {"maxmin": _maxmin, "distance": _distance, "sortnet": _sortnet},
+    2: {"bro": _bro},
+}
+
+
+def build_network(
+    name: str, n_in: int, n_out: int, hidden: Sequence[int] = (256, 256), **options: Any
+) -> Network:
+    """Build a network of the given name.
+
+    Parameters
+    ----------
+    name : str
+        One of `NETWORKS`.
+    n_in, n_out : int
+        Features and outputs.
+    hidden : sequence of int
+        Widths of the hidden layers.
+    **options
+        Of the architecture, for example `group=16` for "maxmin".
+
+    Examples
+    --------
+    >>> build_network("maxmin", 10, 3, hidden=(32,)).pair_constants().shape
+    torch.Size([3, 3])
+    """
+    builders = {**NETWORKS[math.inf], **NETWORKS[2]}
+    if name not in builders:
+        raise InvalidInputError(f"network {name!r}; choose from {', '.join(builders)}")
+    return builders[name](n_in, n_out, hidden, **options)

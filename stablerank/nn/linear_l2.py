@@ -1,0 +1,86 @@
+"""The last layer of l_2 networks: what matters is how far two rows are apart.
+
+    |(z_c - z_j) - (z_c' - z_j')| <= |w_c - w_j|_2 |x - x'|_2      [N9]
+
+`kind="normalised"` gives every row length 1, `"projected"` divides rows longer than
+1, `"free"` leaves them alone: margins are divided by |w_c - w_j|_2, so the length of
+the rows is no loophole, only a scale.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from stablerank.exceptions import InvalidInputError
+from stablerank.frozen import Affine, Operation
+from stablerank.nn.base import Layer, to_float64
+
+__all__ = ["L2Head"]
+
+#: A row of zeros has no direction; this keeps its quotient finite.
+_TINY = 1e-30
+
+
+class L2Head(Layer):
+    """z = W x + b with exact pairwise constants.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Widths; outputs are logits.
+    kind : {"normalised", "projected", "free"}
+        See the module.
+
+    Examples
+    --------
+    >>> L2Head(8, 3).pair_constants().shape
+    torch.Size([3, 3])
+    """
+
+    norm_in = 2
+
+    def __init__(self, n_in: int, n_out: int, kind: str = "normalised") -> None:
+        super().__init__()
+        if kind not in ("normalised", "projected", "free"):
+            raise InvalidInputError(
+                f"kind is 'normalised', 'projected' or 'free', not {kind!r}"
+            )
+        self.kind = kind
+        self.weight = nn.Parameter(torch.randn(n_out, n_in) / n_in**0.5)
+        self.bias = nn.Parameter(torch.zeros(n_out))
+        if kind == "free":
+            self.lipschitz = math.inf
+
+    def matrix(self) -> Tensor:
+        """Weight that the forward pass uses, (n_out, n_in)."""
+        return self._rows(self.weight)
+
+    def _rows(self, weight: Tensor) -> Tensor:
+        if self.kind == "free":
+            return weight
+        least = _TINY if self.kind == "normalised" else 1.0
+        return weight / weight.norm(dim=1, keepdim=True).clamp_min(least)
+
+    def pair_constants(self) -> Tensor:
+        """L_cj = |w_c - w_j|_2, differentiable, (n_out, n_out)."""
+        rows = self.matrix()
+        squares = (rows[:, None] - rows[None]).square().sum(dim=2)
+        # The root has no derivative at 0, where a row meets itself.
+        return torch.where(squares > 0, squares, 1.0).sqrt() * (squares > 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer to (batch, n_in)."""
+        with torch.autocast(x.device.type, enabled=False):
+            return nn.functional.linear(
+                x.to(self.weight.dtype), self.matrix(), self.bias
+            )
+
+    def freeze(self, register: int) -> tuple[Operation, ...]:
+        """One `Affine` from l_2 to single logits."""
+        weight = torch.from_numpy(to_float64(self.weight, "L2Head.weight"))
+        bias = to_float64(self.bias, "L2Head.bias")
+        rows = self._rows(weight).numpy()
+        return (Affine((register,), weight=rows, bias=bias, to_inf=True),)

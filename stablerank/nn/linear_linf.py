@@ -1,0 +1,104 @@
+"""Linear layers whose rows have l_1 norm at most 1.
+
+    |W x - W x'|_inf <= max_i sum_j |W_ij| |x - x'|_inf <= |x - x'|_inf    [N1]
+
+`kind="normalised"` divides every row by its l_1 norm, so the constraint is met with
+equality and gradients never shrink; `kind="projected"` only divides rows whose norm
+exceeds 1, which lets a row be small.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from stablerank.exceptions import InvalidInputError
+from stablerank.frozen import Affine, Operation
+from stablerank.nn.base import Layer, to_float64
+
+__all__ = ["LinfHead", "LinfLinear"]
+
+#: A row of zeros has no direction; this keeps its quotient finite.
+_TINY = 1e-30
+
+
+class LinfLinear(Layer):
+    """y = W x + b with |W_i|_1 <= 1.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Widths.
+    kind : {"normalised", "projected"}
+        See the module.
+
+    Examples
+    --------
+    >>> layer = LinfLinear(3, 2)
+    >>> bool((layer.matrix().abs().sum(1) < 1 + 1e-6).all())
+    True
+    """
+
+    def __init__(self, n_in: int, n_out: int, kind: str = "normalised") -> None:
+        super().__init__()
+        if kind not in ("normalised", "projected"):
+            raise InvalidInputError(
+                f"kind is 'normalised' or 'projected', not {kind!r}"
+            )
+        self.kind = kind
+        self.weight = nn.Parameter(torch.randn(n_out, n_in) / n_in**0.5)
+        self.bias = nn.Parameter(torch.zeros(n_out))
+
+    def matrix(self) -> Tensor:
+        """Weight that the forward pass uses, (n_out, n_in)."""
+        norms = self.weight.abs().sum(dim=1, keepdim=True)
+        least = _TINY if self.kind == "normalised" else 1.0
+        return self.weight / norms.clamp_min(least)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer to (batch, n_in)."""
+        with torch.autocast(x.device.type, enabled=False):
+            return nn.functional.linear(
+                x.to(self.weight.dtype), self.matrix(), self.bias
+            )
+
+    def freeze(self, register: int) -> tuple[Operation, ...]:
+        """One `Affine` with the float64 quotient."""
+        weight = to_float64(self.weight, "LinfLinear.weight")
+        norms = abs(weight).sum(axis=1, keepdims=True)
+        least = _TINY if self.kind == "normalised" else 1.0
+        bias = to_float64(self.bias, "LinfLinear.bias")
+        return (Affine((register,), weight=weight / norms.clip(least), bias=bias),)
+
+    def check_invariant(self) -> None:
+        """Raise if a row of the float64 quotient has l_1 norm above 1 + 2**-40."""
+        (affine,) = self.freeze(0)
+        assert isinstance(affine, Affine)
+        worst = float(abs(affine.weight).sum(axis=1).max(initial=0.0))
+        if worst > 1 + 2.0**-40:
+            raise InvalidInputError(f"a row of LinfLinear has l_1 norm {worst}")
+
+
+class LinfHead(LinfLinear):
+    """Last layer; only differences of its rows matter for a certificate.
+
+        |(z_c - z_j) - (z_c' - z_j')| <= |w_c - w_j|_1 |x - x'|_inf   [N9]
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Widths; outputs are logits.
+
+    Examples
+    --------
+    >>> LinfHead(8, 3).pair_constants().shape
+    torch.Size([3, 3])
+    """
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__(n_in, n_out)
+
+    def pair_constants(self) -> Tensor:
+        """L_cj = |w_c - w_j|_1, differentiable, (n_out, n_out)."""
+        rows = self.matrix()
+        return (rows[:, None] - rows[None]).abs().sum(dim=2)

@@ -1,0 +1,142 @@
+"""Frozen operations in exact rational arithmetic: the oracle of their error bounds."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+from stablerank.frozen import (
+    Abs,
+    Add,
+    Affine,
+    BarFunctions,
+    Concat,
+    Contours,
+    Deaths,
+    Diagonal,
+    Distance,
+    GroupSort,
+    Program,
+    ReLU,
+    SortNeuron,
+    SortTop,
+    Tails,
+)
+
+Row = list[Fraction]
+
+
+def _f(values: Any) -> Any:
+    """Nested lists of floats as Fractions."""
+    return [_f(v) for v in values] if isinstance(values, list) else Fraction(values)
+
+
+def run_exact(program: Program, start: list[Any]) -> list[Any]:
+    """All registers for one sample; bars are lists of (birth, death) Fractions."""
+    registers = list(start)
+    for op in program.operations:
+        registers.append(apply_exact(op, *(registers[i] for i in op.inputs)))
+    return registers
+
+
+def apply_exact(op: Any, *inputs: Any) -> Any:  # noqa: PLR0911, PLR0912 - one case each
+    """One operation on one sample, in Fractions (tails of order 2: squared)."""
+    x = inputs[0]
+    match op:
+        case BarFunctions():
+            forms = _f(op.forms.tolist())
+            return [
+                [
+                    max(Fraction(0), min(a * b + c * d + e for a, c, e in f))
+                    for f in forms
+                ]
+                for b, d in x
+            ]
+        case Deaths():
+            return [[max(d, Fraction(0))] for _, d in x]
+        case Contours():
+            return [
+                [
+                    _length(b, d, k, s)
+                    for k, s in zip(
+                        _f(op.knots.tolist()), _f(op.slopes.tolist()), strict=True
+                    )
+                ]
+                for b, d in x
+            ]
+        case SortTop():
+            return [v for column in _columns(x, op.ranks) for v in column]
+        case Tails():
+            return [v for column in _tails(x, op) for v in column]
+        case Affine():
+            return _affine(op, x)
+        case Diagonal():
+            scale, shift = _f(op.scale.tolist()), _f(op.shift.tolist())
+            return [s * v + t for s, v, t in zip(scale, x, shift, strict=True)]
+        case GroupSort():
+            groups = [x[i : i + op.size] for i in range(0, len(x), op.size)]
+            return [v for g in groups for v in sorted(g, reverse=True)]
+        case Abs():
+            return [abs(v) for v in x]
+        case ReLU():
+            return [max(v, Fraction(0)) for v in x]
+        case Distance():
+            centres, bias = _f(op.weight.tolist()), _f(op.bias.tolist())
+            gaps = [max(abs(a - b) for a, b in zip(x, w, strict=True)) for w in centres]
+            return [g + b for g, b in zip(gaps, bias, strict=True)]
+        case SortNeuron():
+            centres, bias = _f(op.weight.tolist()), _f(op.bias.tolist())
+            c = _f(op.coefficients.tolist())
+            out = []
+            for w, b in zip(centres, bias, strict=True):
+                gaps = sorted(
+                    (abs(s - t) for s, t in zip(x, w, strict=True)), reverse=True
+                )
+                out.append(sum((s * t for s, t in zip(c, gaps, strict=False)), b))
+            return out
+        case Concat():
+            return [v for part in inputs for v in part]
+        case Add():
+            return [s + t for s, t in zip(*inputs, strict=True)]
+    msg = f"no exact twin of {op}"
+    raise AssertionError(msg)
+
+
+def _affine(op: Affine, x: Row) -> Row:
+    weight, bias = _f(op.weight.tolist()), _f(op.bias.tolist())
+    return [
+        sum((w * v for w, v in zip(row, x, strict=True)), b)
+        for row, b in zip(weight, bias, strict=True)
+    ]
+
+
+def _length(b: Fraction, d: Fraction, knots: Row, slopes: Row) -> Fraction:
+    total = Fraction(0)
+    for (low, high), slope in zip(pairwise(knots), slopes, strict=True):
+        total += slope * (min(max(d, low), high) - min(max(b, low), high))
+    return total
+
+
+def _sorted_columns(values: list[Row]) -> list[Row]:
+    width = len(values[0]) if values else 1
+    return [sorted((row[f] for row in values), reverse=True) for f in range(width)]
+
+
+def _columns(values: list[Row], ranks: Any) -> list[Row]:
+    zero = Fraction(0)
+    return [
+        [column[r] if r < len(column) else zero for r in ranks.tolist()]
+        for column in _sorted_columns(values)
+    ]
+
+
+def _tails(values: list[Row], op: Tails) -> list[Row]:
+    result = []
+    for column in _sorted_columns(values):
+        power = [v**2 if op.p == 2 else v for v in column]
+        sums = [sum(power[j:], Fraction(0)) for j in range(len(power))]
+        result.append(
+            [sums[j] if j < len(sums) else Fraction(0) for j in op.ranks.tolist()]
+        )
+    return result
