@@ -118,7 +118,7 @@ class BarFunctions(Operation):
         a, c, e = np.moveaxis(np.abs(self.forms), 2, 0)
         terms = add_up(add_up(mul_up(a, reach), mul_up(c, reach)), e)
         size = np.asarray(terms).max(axis=1)
-        rounding = np.asarray(mul_up(gamma(5), size))
+        rounding = np.asarray(mul_up(gamma(5), size)) + 8 * TINY
         return Range(np.asarray(add_up(size, rounding)), rounding)
 
 

@@ -92,10 +92,3 @@ def check(extractor: Extractor, threat: Any, x: Any, y: Any) -> dict[Any, float]
                 ratio = moved / (constant * size + offset)
                 ratios[bound.target] = max(ratio, ratios.get(bound.target, 0.0))
     return ratios
-
-
-def critical_ends(diagrams: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Edges of birth and death of the longest bar of a channel of sample 0."""
-    start = diagrams.offsets[0, diagrams.channels.index(name)]
-    birth, death = diagrams.critical[start]
-    return birth, death

@@ -430,6 +430,13 @@ def test_where_nothing_is_proved_the_reason_and_the_way_out_are_named(
         assert word in str(refusal.value)
 
 
+def test_diagrams_without_their_weights_have_no_weighted_bound() -> None:
+    extractor = RipsPersistence()
+    dgms = extractor.fit_transform([PAIR])
+    with pytest.raises(NoStabilityTheorem, match="with_weights"):
+        extractor.bounds(Displacement(weights="mass"), dgms)
+
+
 def test_threats_by_default_are_displacement_and_the_entries() -> None:
     assert RipsPersistence().default_threat == Displacement()
     matrix = RipsPersistence(metric="precomputed")
