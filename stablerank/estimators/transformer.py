@@ -20,7 +20,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from stablerank.bounds import Bound
-from stablerank.certify.compose import compose
+from stablerank.certify.composition import compose
 from stablerank.diagrams import Diagrams
 from stablerank.estimators.base import TopologyMixin, channel_bounds
 from stablerank.exceptions import NoStabilityTheorem

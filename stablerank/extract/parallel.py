@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from joblib import Memory, Parallel, delayed, effective_n_jobs
+from joblib.parallel import get_active_backend
 from tqdm.auto import tqdm
 
 __all__ = ["cached", "run"]
@@ -62,10 +63,16 @@ def run(
         unit="sample",
         disable=None if progress else True,
     ) as bar:
-        for chunk in Parallel(n_jobs=n_jobs, return_as="generator")(tasks):
+        for chunk in Parallel(n_jobs=n_jobs, return_as=_return_as())(tasks):
             results.extend(chunk)
             bar.update(len(chunk))
     return results
+
+
+def _return_as() -> str:
+    """Results as they are ready, where the backend can: ray's cannot."""
+    backend, _ = get_active_backend()
+    return "generator" if backend.supports_return_generator else "list"
 
 
 def _chunk(

@@ -410,4 +410,4 @@ def _row_gaps(weight: Array) -> Array:
     """|w_c - w_j|, rounded up, 0 only where the entries are equal."""
     high = np.maximum(weight[:, None], weight[None])
     low = np.minimum(weight[:, None], weight[None])
-    return np.abs(np.asarray(add_up(high, -low)))
+    return np.asarray(np.abs(add_up(high, -low)))

@@ -120,6 +120,14 @@ def entries_up(a: Array, b: Array) -> Array:
     return np.asarray(add_up(np.maximum(a, b), -np.minimum(a, b)))
 
 
+def scale_up(x: Array, exponents: Any) -> Array:
+    """Return x * 2**exponents for x >= 0, rounded up."""
+    with np.errstate(over="ignore", under="ignore"):
+        scaled = np.ldexp(x, exponents)
+        lost = np.ldexp(scaled, -exponents) < x
+        return np.asarray(np.where(lost, np.nextafter(scaled, np.inf), scaled))
+
+
 def norm_up(a: Array, b: Array, p: float) -> float:
     """Upper bound of the l_p distance of two vectors; tight for p = 1, 2, inf."""
     if math.isinf(p):
@@ -129,7 +137,10 @@ def norm_up(a: Array, b: Array, p: float) -> float:
     if p == 1:
         steps, unit = _differences(a, b)
         return fraction_up(sum(map(abs, steps)) * unit)
-    return root_up(sum_up([pow_up(s, p) for s in entries_up(a, b).tolist()]), p)
+    gaps = entries_up(a, b)
+    exponent = int(np.frexp(gaps.max(initial=0.0))[1])  # so that powers stay in range
+    powers = [pow_up(s, p) for s in scale_up(gaps, -exponent).tolist()]
+    return float(scale_up(np.asarray(root_up(sum_up(powers), p)), exponent))
 
 
 def towards(a: Array, b: Array, share: float | Array) -> Array:

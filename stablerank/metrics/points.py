@@ -21,6 +21,7 @@ from stablerank.metrics.base import (
     entries_up,
     finite,
     pair,
+    scale_up,
     square,
     towards,
 )
@@ -52,14 +53,6 @@ def _slack(dimension: int) -> float:
 _LARGEST = float(np.finfo(np.float64).max)
 
 
-def _scale_up(x: Array, exponents: NDArray[Any]) -> Array:
-    """Return x * 2**exponents for x >= 0, rounded up."""
-    with np.errstate(over="ignore", under="ignore"):
-        scaled = np.ldexp(x, exponents)
-        lost = np.ldexp(scaled, -exponents) < x
-        return np.asarray(np.where(lost, np.nextafter(scaled, np.inf), scaled))
-
-
 def _moves_up(a: Array, b: Array) -> Array:
     """Euclidean length of every point's move, rounded up.
 
@@ -68,11 +61,11 @@ def _moves_up(a: Array, b: Array) -> Array:
     """
     steps = entries_up(a, b)
     exponents = np.frexp(steps.max(axis=1, initial=0.0))[1]
-    steps = _scale_up(steps, -exponents[:, None])
+    steps = scale_up(steps, -exponents[:, None])
     total: Any = np.zeros(len(a))
     for k in range(a.shape[1]):
         total = add_up(total, mul_up(steps[:, k], steps[:, k]))
-    return _scale_up(np.asarray(sqrt_up(total)), exponents)
+    return scale_up(np.asarray(sqrt_up(total)), exponents)
 
 
 def _sizes_up(a: Array, b: Array, weights: Array | None) -> Array:

@@ -5,9 +5,11 @@
 
 The half-life (d - b) / 2 sees how long bars are, the tent min(t - b, d - t)+ which
 bars are alive at t: together the bank holds persistence landscapes at the levels t.
-Neighbouring ranks say nearly the same, so ranks are spaced geometrically.  Levels and
-ranks are quantiles of the training data and nothing else: the bank of data in metres
-is the bank of the same data in millimetres, scaled.
+Half-lives may also be seen through a window, min((d - b) / 2, g - |b - t|)+ of births
+or the same of deaths; beside tents they brought nothing on orbits, so no design asks
+for them.  Neighbouring ranks say nearly the same, so ranks are spaced geometrically.
+Levels and ranks are quantiles of the training data and nothing else: the bank of data
+in metres is the bank of the same data in millimetres, scaled.
 """
 
 from __future__ import annotations
@@ -36,10 +38,13 @@ Array = NDArray[np.float64]
 
 #: "small", "default", "large": how many ranks and levels, relative to the default.
 _SIZES = {"small": 0.5, "default": 1.0, "large": 2.0}
+_WITH_LEVELS = ("tent", "born", "died")
 #: Deaths of pinned H0: ranks spaced geometrically, and evenly.
 _DEATH_RANKS = (60, 100)
 #: Channels with this many bars are read more finely.
 _MANY_BARS = 300
+#: How far levels lean from quantiles to an even grid, and the tails that it leaves out.
+_EVEN, _TAIL = 1 / 3, 0.002
 #: Quantiles are as good from this many bars as from all.
 _ENOUGH_BARS = 400_000
 
@@ -90,37 +95,49 @@ class Block:
     channel : str
         Name in the diagrams.
     function : str
-        "death", "half" (the half-life) or "tent".
+        "death", "half" (the half-life), "tent", or a half-life seen through a window:
+        "born" (of births) or "died" (of deaths).
     ranks : tuple of int
         Ascending, from 0 (the largest value).
     levels : tuple of float
-        Of tents, in the units of the diagrams.
+        Of tents and the middles of windows, in the units of the diagrams.
+    width : float
+        Of windows, from the middle to the end.
     """
 
     channel: str
     function: str
     ranks: tuple[int, ...]
     levels: tuple[float, ...] = ()
+    width: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.function not in ("death", "half", "tent"):
+        if self.function not in ("death", "half", *_WITH_LEVELS):
             raise InvalidInputError(f"no bar function {self.function!r} in the bank")
-        if (self.function == "tent") != bool(self.levels) or not self.ranks:
-            raise InvalidInputError("a block needs ranks, tents also levels")
+        if (self.function in _WITH_LEVELS) != bool(self.levels) or not self.ranks:
+            raise InvalidInputError(
+                "a block needs ranks; tents and windows also need levels"
+            )
+        if (self.function in ("born", "died")) != (self.width > 0):
+            raise InvalidInputError(f"windows need a width > 0, got {self.width}")
 
     @property
     def forms(self) -> Array:
         """Affine forms (a, c, e) of each function, shape (n_functions, n_forms, 3)."""
+        half, g = [-0.5, 0.5, 0.0], self.width
         if self.function == "half":
-            return np.array([[[-0.5, 0.5, 0.0]]])
-        return np.array([[[-1.0, 0.0, t], [0.0, 1.0, -t]] for t in self.levels])
+            return np.array([[half]])
+        if self.function == "tent":
+            return np.array([[[-1.0, 0.0, t], [0.0, 1.0, -t]] for t in self.levels])
+        b, d = (1.0, 0.0) if self.function == "born" else (0.0, 1.0)
+        return np.array([[half, [-b, -d, g + t], [b, d, g - t]] for t in self.levels])
 
     @property
     def names(self) -> list[str]:
         """Names of the functions."""
-        if self.function == "tent":
-            return [f"tent{i:02d}" for i in range(len(self.levels))]
-        return [self.function]
+        if not self.levels:
+            return [self.function]
+        return [f"{self.function}{i:02d}" for i in range(len(self.levels))]
 
     def operations(self, source: int, target: int) -> tuple[Operation, Operation]:
         """Operations that read register `source` and write `target`, `target + 1`."""
@@ -199,19 +216,13 @@ class FixedBank:
     def from_json(cls, values: Mapping[str, Any]) -> FixedBank:
         """Inverse of `to_json`."""
         try:
-            return cls(
-                tuple(
-                    Block(
-                        b["channel"],
-                        b["function"],
-                        tuple(b["ranks"]),
-                        tuple(b["levels"]),
-                    )
-                    for b in values["blocks"]
-                )
-            )
+            blocks = []
+            for entry in values["blocks"]:
+                lists = {name: tuple(entry[name]) for name in ("ranks", "levels")}
+                blocks.append(Block(**{**entry, **lists}))
         except (KeyError, TypeError) as error:
             raise FileFormatError(f"not a bank of bar functions: {error}") from error
+        return cls(tuple(blocks))
 
 
 def design_bank(
@@ -292,16 +303,29 @@ def _functions(channel: str, bars: Array, usual: int, scale: float) -> list[Bloc
 
 
 def levels_of(bars: Array, count: int) -> tuple[float, ...]:
-    """Quantiles of the bars' mid-points, long bars counting more; ascending."""
+    """Levels for tents, ascending: among the mid-points of bars, long ones first.
+
+    Each is between a quantile of the mid-points, bars weighted by their length, and a
+    point of an even grid over their range. Quantiles alone see the rare late features
+    that certify large radii too seldom, a grid alone wastes levels on outliers.
+
+    Parameters
+    ----------
+    bars : ndarray of shape (n_bars, 2)
+        Of all training samples.
+    count : int
+        At most so many levels; none where no bar has a length.
+    """
     bars = bars[:: -(-len(bars) // _ENOUGH_BARS) or 1]
     lengths = bars[:, 1] - bars[:, 0]
     bars, lengths = bars[lengths > 0], lengths[lengths > 0]
     if not len(bars):
         return ()
-    middles = bars.mean(axis=1)
-    order = np.argsort(middles)
-    share = np.cumsum(lengths[order])
+    order = np.argsort(bars.mean(axis=1))
+    middles, share = bars.mean(axis=1)[order], np.cumsum(lengths[order])
+    share /= share[-1]
     # The middle of each of `count` equal shares of the total length.
-    wanted = (np.arange(count) + 0.5) / count * share[-1]
-    found = middles[order][np.searchsorted(share, wanted).clip(max=len(order) - 1)]
-    return tuple(np.unique(found).tolist())
+    quantiles = np.interp((np.arange(count) + 0.5) / count, share, middles)
+    low, high = np.interp([_TAIL, 1 - _TAIL], share, middles)
+    levels = (1 - _EVEN) * quantiles + _EVEN * np.linspace(low, high, count)
+    return tuple(np.unique(levels).tolist())
