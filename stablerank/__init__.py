@@ -51,11 +51,21 @@ _HOMES = {
         "Strain",
         "WassersteinBall",
     ),
+    "stablerank.represent": ("Contour", "stable_rank"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_ROOMS = ("certify", "datasets", "extract", "metrics", "nn", "plotting")
+_ROOMS = (
+    "certify",
+    "datasets",
+    "estimators",
+    "extract",
+    "metrics",
+    "nn",
+    "plotting",
+    "represent",
+)
 
-__all__ = sorted({*_HOME_OF, "datasets"})
+__all__ = sorted({*_HOME_OF, "datasets"})  # noqa: PLE0605 - a list of names
 
 
 def __getattr__(name: str) -> Any:

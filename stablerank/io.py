@@ -51,7 +51,7 @@ _SCALARS = (
 )
 
 
-def _estimators() -> dict[str, type]:
+def _estimators() -> dict[str, Any]:
     from stablerank.estimators.classifier import SRNClassifier
     from stablerank.estimators.lipschitz import LipschitzClassifier, LipschitzRegressor
     from stablerank.estimators.regressor import SRNRegressor
@@ -103,6 +103,7 @@ def save(estimator: Any, folder: str | os.PathLike[str]) -> None:
         "classes": labels,
         "extractor": None if extractor is None else extractor.spec(),
         "fitted": {k: getattr(estimator, k) for k in _SCALARS if hasattr(estimator, k)},
+        "columns": _columns(estimator),
     }
     header["sha256"] = digest(header, arrays)
     _replace_folder(
@@ -114,6 +115,12 @@ def save(estimator: Any, folder: str | os.PathLike[str]) -> None:
             "model.json": (json.dumps(header, indent=1) + "\n").encode(),
         },
     )
+
+
+def _columns(estimator: Any) -> list[str] | None:
+    """Names of the columns of a table, without which their order is not checked."""
+    names = getattr(estimator, "feature_names_in_", None)
+    return None if names is None else np.asarray(names).tolist()
 
 
 def _label_kind(classes: NDArray[Any]) -> str:
@@ -242,6 +249,8 @@ def _rebuild(
         if name not in _SCALARS:
             raise FileFormatError(f"unknown fitted attribute {name!r}")
         setattr(estimator, name, value)
+    if header["columns"] is not None:
+        estimator.feature_names_in_ = np.asarray(header["columns"], dtype=object)
     if header["classes"] is not None:
         kind = header["classes"]["dtype"]
         dtype = object if kind == "str" else np.dtype(kind)

@@ -1,27 +1,39 @@
 """One training loop for every model: Adam, one-cycle, a validation part, checkpoints.
 
-The loop works on a feature matrix or on anything that a model maps a batch of
-indices from; it never touches the test part, keeps the weights of the best
-validation score, and leaves the global random state as it found it.
+The loop sees a model, a loss of sample numbers and a validation score; it never
+touches a test part, and ends with the weights of the best validation score.
+
+What is random in an epoch (order of the batches, dropout) is drawn from a generator
+seeded by the run's seed and the number of the epoch alone, and the learning rate is
+a function of the number of the step.  So a run that is resumed from a checkpoint
+gives the same bits as one that was never interrupted, and the global random state is
+left as it was found.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from stablerank.exceptions import FileFormatError, InvalidInputError
+from stablerank.exceptions import FileFormatError, InvalidInputError, NonFiniteError
 
 __all__ = ["History", "Schedule", "fit"]
+
+#: The peak rate over the first one, and over the last one.
+_FIRST, _LAST = 25.0, 250_000.0
+#: A small data set is cut into this many batches, none smaller than that.
+_STEPS, _SMALLEST_BATCH = 10, 16
 
 
 @dataclass(frozen=True)
@@ -31,7 +43,7 @@ class Schedule:
     Parameters
     ----------
     epochs, batch_size : int
-        Passes over the training part, samples a step.
+        Passes over the training part; samples a step, at most.
     learning_rate : float
         Peak of the one-cycle schedule.
     warm_up : float
@@ -45,6 +57,12 @@ class Schedule:
         Epochs without a better validation score before training stops.
     validate_every : int
         Epochs between validations.
+
+    Examples
+    --------
+    >>> schedule = Schedule(learning_rate=1.0, warm_up=0.5)
+    >>> [round(schedule.rate(step, 100), 3) for step in (0, 25, 50, 75)]
+    [0.04, 0.52, 1.0, 0.5]
     """
 
     epochs: int = 80
@@ -56,11 +74,37 @@ class Schedule:
     patience: int | None = None
     validate_every: int = 5
 
+    def for_size(self, n_samples: int) -> Schedule:
+        """Return the schedule with batches small enough for ten steps an epoch.
+
+        Examples
+        --------
+        >>> Schedule(batch_size=250).for_size(400).batch_size
+        40
+        """
+        fitting = max(_SMALLEST_BATCH, n_samples // _STEPS)
+        return replace(self, batch_size=min(self.batch_size, fitting))
+
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1 or not self.learning_rate > 0:
+        counts = (self.epochs, self.batch_size, self.validate_every)
+        if min(*counts, 1 if self.patience is None else self.patience) < 1:
             raise InvalidInputError(
-                "epochs, batch_size >= 1 and learning_rate > 0 needed"
+                "epochs, batch_size, validate_every and patience are 1 or more"
             )
+        if not 0 < self.learning_rate < math.inf or not 0 <= self.warm_up < 1:
+            raise InvalidInputError("learning_rate > 0 and 0 <= warm_up < 1 needed")
+        if self.average is not None and not 0 < self.average < 1:
+            raise InvalidInputError(f"average is in (0, 1), not {self.average}")
+
+    def rate(self, step: int, n_steps: int) -> float:
+        """Learning rate of a step: half a cosine up to the peak, half a cosine down."""
+        peak = self.warm_up * n_steps
+        if step < peak:
+            start, end, share = 1 / _FIRST, 1.0, step / peak
+        else:
+            start, end, share = 1.0, 1 / _LAST, (step - peak) / (n_steps - peak)
+        falling = (1 + math.cos(math.pi * share)) / 2
+        return self.learning_rate * (end + (start - end) * falling)
 
 
 @dataclass
@@ -84,8 +128,12 @@ def fit(
     on_epoch: Callable[[float], None] | None = None,
     progress: bool = False,
     checkpoint: str | Path | None = None,
+    task: str = "",
 ) -> History:
     """Train `model` in place; it ends with the weights of the best validation score.
+
+    An interruption (Ctrl-C) is raised again at once; the checkpoint then holds the
+    last validation, and the next call with the same arguments goes on from there.
 
     Parameters
     ----------
@@ -100,7 +148,7 @@ def fit(
     schedule : Schedule
         See there.
     seed : int
-        Decides the order of the batches.
+        Decides the order of the batches, and dropout.
     on_epoch : callable, optional
         Called with the share of training done, before each epoch (p schedules).
     progress : bool
@@ -108,22 +156,27 @@ def fit(
     checkpoint : path, optional
         File written after every validation; training resumes from it if it exists
         and belongs to the same run.
+    task : str
+        Digest of what `step` and `score` compute from (data, loss): a checkpoint of
+        another task is refused.
+
+    Returns
+    -------
+    History
+
+    Examples
+    --------
+    >>> model, x = nn.Linear(1, 1), torch.linspace(-1, 1, 20)[:, None]
+    >>> step = lambda batch: (model(x[batch]) - 3 * x[batch]).square().mean()
+    >>> score = lambda: -float(step(torch.arange(20)).detach())
+    >>> history = fit(model, step, score, 20, Schedule(100, learning_rate=0.1), seed=0)
+    >>> bool(history.score[-1] > -0.01)
+    True
     """
-    order = torch.Generator().manual_seed(seed)
-    steps = max(1, -(-n_samples // schedule.batch_size))
-    optimiser = torch.optim.Adam(
-        model.parameters(), lr=schedule.learning_rate, betas=schedule.betas, fused=True
-    )
-    cycle = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser,
-        schedule.learning_rate,
-        total_steps=schedule.epochs * steps + 1,
-        pct_start=schedule.warm_up,
-        cycle_momentum=False,
-    )
-    run = _Run(model, optimiser, cycle, order, schedule, seed, n_samples)
+    run = _Run(model, schedule, seed, n_samples, task)
     if checkpoint is not None and Path(checkpoint).exists():
         run.resume(Path(checkpoint))
+    share_done = on_epoch or (lambda share: None)
     bar = tqdm(
         total=schedule.epochs,
         initial=run.epoch,
@@ -133,41 +186,20 @@ def fit(
     )
     with bar:
         while run.epoch < schedule.epochs and not run.is_stale():
-            if on_epoch is not None:
-                on_epoch(run.epoch / schedule.epochs)
-            loss = _one_epoch(run, step, n_samples)
-            run.epoch += 1
+            share_done(run.epoch / schedule.epochs)
+            loss = run.one_epoch(step)
             bar.update()
-            last = run.epoch == schedule.epochs
-            if last or run.epoch % schedule.validate_every == 0:
-                if last and on_epoch is not None:
-                    on_epoch(1.0)
-                run.validate(loss, score)
-                bar.set_postfix(
-                    loss=f"{loss:.3f}", score=f"{run.history.score[-1]:.3f}"
-                )
-                if checkpoint is not None:
-                    run.save(Path(checkpoint))
-    if on_epoch is not None:
-        on_epoch(1.0)
+            if run.epoch == schedule.epochs:
+                share_done(1.0)
+            elif run.epoch % schedule.validate_every:
+                continue
+            run.validate(loss, score)
+            bar.set_postfix(loss=f"{loss:.3f}", score=f"{run.history.score[-1]:.3f}")
+            if checkpoint is not None:
+                run.save(Path(checkpoint))
+    share_done(1.0)
     run.restore_best()
     return run.history
-
-
-def _one_epoch(run: _Run, step: Callable[[Tensor], Tensor], n_samples: int) -> float:
-    run.model.train()
-    total = 0.0
-    size = run.schedule.batch_size
-    shuffled = torch.randperm(n_samples, generator=run.order)
-    for batch in shuffled.split(size):
-        run.optimiser.zero_grad(set_to_none=True)
-        loss = step(batch)
-        loss.backward()
-        run.optimiser.step()
-        run.cycle.step()
-        run.average()
-        total += float(loss.detach()) * len(batch)
-    return total / n_samples
 
 
 class _Run:
@@ -176,43 +208,80 @@ class _Run:
     def __init__(
         self,
         model: nn.Module,
-        optimiser: torch.optim.Optimizer,
-        cycle: Any,
-        order: torch.Generator,
         schedule: Schedule,
         seed: int,
         n_samples: int,
+        task: str,
     ) -> None:
-        self.model, self.optimiser, self.cycle, self.order = (
-            model,
-            optimiser,
-            cycle,
-            order,
+        self.model, self.schedule = model, schedule
+        self.seed, self.n_samples = seed, n_samples
+        self.epoch, self.history = 0, History()
+        self.optimiser = torch.optim.Adam(
+            model.parameters(),
+            lr=schedule.learning_rate,
+            betas=schedule.betas,
+            fused=True,
         )
-        self.schedule, self.epoch, self.history = schedule, 0, History()
-        self.identity = json.dumps([asdict(schedule), seed, n_samples], sort_keys=True)
+        state = model.state_dict()
+        shapes = {k: [str(v.dtype), *v.shape] for k, v in state.items()}
+        self.identity = json.dumps(
+            [asdict(schedule), seed, n_samples, shapes, task], sort_keys=True
+        )
         self.best: dict[str, Tensor] = {}
-        self.mean = _copy(model.state_dict()) if schedule.average else None
+        self.mean = None if schedule.average is None else _copy(state)
 
-    def average(self) -> None:
-        """Move the running mean of the weights one step."""
+    def one_epoch(self, step: Callable[[Tensor], Tensor]) -> float:
+        """Train on every sample once; the mean loss."""
+        self.model.train()
+        # Batches of equal size: a last one of a single sample would be all noise.
+        n_batches = -(-self.n_samples // self.schedule.batch_size)
+        n_steps = self.schedule.epochs * n_batches
+        total = 0.0
+        with _seeded(self.model, self.seed, self.epoch):
+            batches = torch.randperm(self.n_samples).tensor_split(n_batches)
+            for i, batch in enumerate(batches, self.epoch * n_batches):
+                for group in self.optimiser.param_groups:
+                    group["lr"] = self.schedule.rate(i, n_steps)
+                self.optimiser.zero_grad(set_to_none=True)
+                loss = step(batch)
+                loss.backward()
+                self.optimiser.step()
+                self._average(i)
+                total += float(loss.detach()) * len(batch)
+        if not math.isfinite(total):
+            raise NonFiniteError(
+                f"training has diverged: the loss of epoch {self.epoch} is "
+                f"{total / self.n_samples}; lower the learning rate "
+                f"({self.schedule.learning_rate:g})"
+            )
+        self.epoch += 1
+        return total / self.n_samples
+
+    def _average(self, step: int) -> None:
+        """Move the running mean of the weights; the first ones count alike."""
         if self.mean is None or self.schedule.average is None:
             return
+        decay = min(self.schedule.average, step / (step + 1))
         for name, value in self.model.state_dict().items():
             if value.is_floating_point():
-                self.mean[name].lerp_(value, 1 - self.schedule.average)
+                self.mean[name].lerp_(value, 1 - decay)
             else:
                 self.mean[name].copy_(value)
 
     def validate(self, loss: float, score: Callable[[], float]) -> None:
-        """Score the weights (or their mean) and keep them if they are the best."""
+        """Score the weights (or their mean) and keep them if none were better."""
         live = None
         if self.mean is not None:
             live = _copy(self.model.state_dict())
             self.model.load_state_dict(self.mean)
         self.model.eval()
-        value = score()
-        if not self.history.score or value >= max(self.history.score):
+        value = float(score())
+        if math.isnan(value):
+            raise NonFiniteError(
+                f"the validation score after epoch {self.epoch} is NaN; lower the "
+                f"learning rate ({self.schedule.learning_rate:g})"
+            )
+        if value >= max(self.history.score, default=-math.inf):
             self.best = _copy(self.model.state_dict())
             self.history.best_epoch = self.epoch
         if live is not None:
@@ -222,13 +291,11 @@ class _Run:
         self.history.score.append(value)
 
     def is_stale(self) -> bool:
-        """Whether patience has run out."""
-        patience = self.schedule.patience
-        return (
-            patience is not None
-            and bool(self.history.epoch)
-            and self.epoch - self.history.best_epoch >= patience
-        )
+        """Whether patience has run out; an equal score is no better one."""
+        if self.schedule.patience is None or not self.history.score:
+            return False
+        first_best = self.history.epoch[int(np.argmax(self.history.score))]
+        return self.epoch - first_best >= self.schedule.patience
 
     def restore_best(self) -> None:
         """Put the best weights back and switch to evaluation."""
@@ -236,13 +303,12 @@ class _Run:
         self.model.eval()
 
     def save(self, path: Path) -> None:
-        """Write weights, moments and the random state; all or nothing."""
+        """Write weights and moments; all or nothing."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         tensors |= {f"mean.{k}": v for k, v in (self.mean or {}).items()}
         for i, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"adam.{i}.{k}": torch.as_tensor(v) for k, v in state.items()}
-        tensors["order"] = self.order.get_state()
         meta = {
             "identity": self.identity,
             "epoch": str(self.epoch),
@@ -250,10 +316,13 @@ class _Run:
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".partial")
-        save_file(
-            {k: v.contiguous().clone() for k, v in tensors.items()}, partial, meta
-        )
-        partial.replace(path)
+        try:
+            save_file(
+                {k: v.contiguous().clone() for k, v in tensors.items()}, partial, meta
+            )
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint of the same run."""
@@ -261,34 +330,40 @@ class _Run:
             with safe_open(path, "pt") as file:
                 meta = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            msg = f"{path} is not a checkpoint, or is damaged: {error}; delete it"
-            raise FileFormatError(msg) from error
+        except (SafetensorError, OSError) as error:
+            raise FileFormatError(
+                f"{path} is not a checkpoint, or is damaged: {error}; delete it"
+            ) from error
         if meta.get("identity") != self.identity:
             raise FileFormatError(
-                f"{path} belongs to another training run (other data, seed or "
+                f"{path} belongs to another training run (other data, model, seed or "
                 "schedule); delete it or choose another file"
             )
-        pick = lambda prefix: {  # noqa: E731
-            k.removeprefix(prefix): v
-            for k, v in tensors.items()
-            if k.startswith(prefix)
-        }
+
+        def pick(prefix: str) -> dict[str, Tensor]:
+            own = {k: v for k, v in tensors.items() if k.startswith(prefix)}
+            return {k.removeprefix(prefix): v for k, v in own.items()}
+
         self.model.load_state_dict(pick("model."))
-        self.best = pick("best.")
-        self.mean = pick("mean.") or None
-        state: dict[int, dict[str, Tensor]] = {}
+        self.best, self.mean = pick("best."), pick("mean.") or None
+        moments: dict[int, dict[str, Tensor]] = {}
         for name, value in pick("adam.").items():
             index, key = name.split(".", 1)
-            state.setdefault(int(index), {})[key] = value
+            moments.setdefault(int(index), {})[key] = value
         whole = self.optimiser.state_dict()
-        self.optimiser.load_state_dict({**whole, "state": state})
-        self.order.set_state(tensors["order"])
+        self.optimiser.load_state_dict({**whole, "state": moments})
         self.epoch = int(meta["epoch"])
         self.history = History(**json.loads(meta["history"]))
-        steps = max(1, -(-json.loads(self.identity)[2] // self.schedule.batch_size))
-        self.cycle.last_epoch = self.epoch * steps - 1
-        self.cycle.step()
+
+
+@contextmanager
+def _seeded(model: nn.Module, seed: int, epoch: int) -> Iterator[None]:
+    """Random state of one epoch; the global one comes back afterwards."""
+    devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
+    state = int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
+    with torch.random.fork_rng(devices=list(devices)):
+        torch.manual_seed(state)
+        yield
 
 
 def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:

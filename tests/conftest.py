@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import os
 
+import torch
 from hypothesis import HealthCheck, settings
 
 # Before anything imports matplotlib, and inherited by the processes tests start.
 os.environ["MPLBACKEND"] = "Agg"
+
+# Test nets are small: more threads would only wait for each other.
+torch.set_num_threads(1)
 
 settings.register_profile(
     "base",

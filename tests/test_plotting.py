@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 
@@ -11,8 +12,11 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 
-from stablerank import Diagrams
+from stablerank import Certificates, Diagrams, Displacement, Hausdorff
+from stablerank.bounds import Bound
 from stablerank.exceptions import InvalidInputError
+from stablerank.metrics import Bottleneck
+from stablerank.plotting import plot_sandwich
 
 INF = np.inf
 #: One sample: a long bar in H1, an essential one in H0.
@@ -219,3 +223,71 @@ def test_too_few_axes_are_an_error_that_names_both_numbers() -> None:
     _, one = plt.subplots()
     with pytest.raises(InvalidInputError, match="1 axes for 3 samples"):
         diagrams(3).plot(ax=one)
+
+
+# --- certificates -----------------------------------------------------------------
+
+
+def certificates(radius: list[float], label: list[int]) -> Certificates:
+    r = np.array(radius)
+    bound = Bound(Displacement(), Bottleneck(), 1.0, "X5")
+    names, reason = np.array(label), np.where(r > 0, "", "tie")
+    return Certificates(names, r, reason, 1 - names, bound, Displacement())
+
+
+def test_the_curve_steps_down_where_a_radius_ends() -> None:
+    cert = certificates([0.1, 0.2, 0.4, 0.0], [0, 0, 1, 1])
+    ax = cert.plot([0, 0, 1, 1])
+    (line,) = ax.lines
+    assert line.get_drawstyle() == "steps-pre"
+    assert list(line.get_xdata())[:5] == [0.0, 0.1, 0.2, 0.4, 0.4]
+    assert list(line.get_ydata())[:5] == [100.0, 75.0, 50.0, 25.0, 0.0]
+    assert ax.get_xlabel() == "radius: displacement of every point (units of the input)"
+    assert ax.get_title() == "100.0% right; half of these for certain up to about 0.1"
+
+
+def test_without_labels_the_certified_share_is_drawn() -> None:
+    ax = certificates([0.1, 0.2, np.inf], [0, 0, 1]).plot()
+    assert list(ax.lines[0].get_ydata())[-1] == pytest.approx(100 / 3)
+    assert ax.get_ylabel() == "certified (%)"
+    assert ax.get_title() == "Half of the predictions cannot change below about 0.2"
+
+
+def test_a_batch_without_certificates_still_has_an_honest_title() -> None:
+    ax = certificates([0.0, 0.0], [0, 1]).plot([0, 1])
+    assert ax.get_title() == "Fewer than half of 100% have any certificate"
+    with pytest.raises(InvalidInputError, match="nothing to draw"):
+        certificates([], []).plot()
+
+
+def test_the_sandwich_is_the_mean_of_the_seeds_between_their_extremes() -> None:
+    runs = [
+        (certificates([0.1, 0.3], [0, 1]), [0, 1]),
+        (certificates([0.2, 0.3], [0, 1]), [0, 0]),
+    ]
+    ax = plot_sandwich({"net": runs}, mark=0.15)
+    certified, clean, _ = ax.lines
+    x, y = certified.get_xdata(), certified.get_ydata()
+    assert y[0] == clean.get_ydata()[0] == 75.0
+    assert set(y[(x > 0.11) & (x < 0.19)]) == {50.0}  # means of 50 and 50
+    assert set(y[(x > 0.21) & (x < 0.29)]) == {25.0}  # means of 50 and 0
+    band = ax.collections[0].get_paths()[0].vertices
+    assert band[:, 1].max() == 100.0
+    assert ax.get_title() == "net: 75.0% right, 50.0% for certain at radius 0.15"
+
+
+def test_of_several_groups_the_title_names_the_one_that_keeps_most() -> None:
+    weak = [(certificates([0.1, 0.1], [0, 1]), [0, 1])]
+    strong = [(certificates([0.5, 0.5], [0, 1]), [0, 1])]
+    ax = plot_sandwich({"weak": weak, "strong": strong}, mark=0.2)
+    assert "strong keeps most" in ax.get_title()
+    assert len({line.get_color() for line in ax.lines[:4]}) == 2
+
+
+def test_curves_that_share_no_axis_are_refused() -> None:
+    one = certificates([0.1], [0])
+    other = dataclasses.replace(one, threat=Hausdorff())
+    with pytest.raises(InvalidInputError, match="share no axis"):
+        plot_sandwich({"a": [(one, [0])], "b": [(other, [0])]})
+    with pytest.raises(InvalidInputError, match="nothing to draw"):
+        plot_sandwich({})

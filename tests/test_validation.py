@@ -117,7 +117,7 @@ BAD_NUMBERS = [
     ("a bool among objects", np.array([[True, 0.5]], object), DataTypeError, "True"),
     ("a string among objects", np.array([["1", 2]], object), DataTypeError, "string"),
     ("NA", pd.DataFrame({"a": [1, pd.NA]}), DataTypeError, "<NA>"),
-    ("a dict", {"a": 1}, DataTypeError, "not a number"),
+    ("a dict", {"a": 1}, DataTypeError, "a dict; expected an array"),
     ("long integers", [[0, 2**53 + 1], [2**53 + 1, 0]], NumericRangeError, "2[*]{2}53"),
     (
         "long integers among objects",
@@ -207,6 +207,8 @@ BAD_CLOUDS = [
     ("a string", "clouds.npy", DataTypeError, "a str; expected a list"),
     ("a number", 3, DataTypeError, "a int; expected a list"),
     ("None", None, DataTypeError, "NoneType"),
+    ("a set", {1.0}, DataTypeError, "a set; expected a list"),
+    ("a mapping", {"a": SQUARE}, DataTypeError, "a dict; expected a list"),
     ("numbers", [1.0, 2.0], ShapeError, r"clouds\[0\]"),
 ]
 
@@ -308,8 +310,8 @@ BAD_IMAGES = [
     ("no samples", np.zeros((0, 3)), EmptyInputError, "a minimum of 1 is required"),
     ("no samples, list", [], EmptyInputError, "a minimum of 1 is required"),
     ("no pixels", np.zeros((3, 0)), EmptyInputError, r"0 feature\(s\)"),
-    ("a string", "image.png", DataTypeError, "a str; expected arrays"),
-    ("a number", 7, DataTypeError, "a int; expected arrays"),
+    ("a string", "image.png", DataTypeError, "a str; expected a list"),
+    ("a number", 7, DataTypeError, "a int; expected a list"),
     ("sparse", scipy.sparse.csr_array(np.eye(3)), DataTypeError, "toarray"),
 ]
 

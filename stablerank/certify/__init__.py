@@ -11,8 +11,8 @@ from typing import Any
 _HOMES = {
     "Certificates": "certificate",
     "RegressionCertificates": "regression",
-    "certify": "compose",
-    "compose": "compose",
+    "certify": "composition",
+    "compose": "composition",
     "margin_radii": "margin",
 }
 

@@ -74,14 +74,21 @@ class Certificates:
 
     def __repr__(self) -> str:
         certified = int((self.radius > 0).sum())
+        median = f", median radius {np.median(self.radius):.4g}" if len(self) else ""
         return (
             f"Certificates({len(self)} samples, {certified} certified, "
-            f"threat {self.threat}, median radius {np.median(self.radius):.4g})"
+            f"threat {self.threat}{median})"
         )
 
     def holds(self, eps: float | ArrayLike) -> NDArray[np.bool_]:
-        """Whether each prediction is certified at size `eps`: 0 < radius >= eps."""
-        size = _check_eps(eps)
+        """Whether each prediction is certified at size `eps`: 0 < radius >= eps.
+
+        Parameters
+        ----------
+        eps : float, or array of shape (n,)
+            One size for all, or one a sample.
+        """
+        size = _check_eps(eps, self.radius.shape)
         return (self.radius > 0) & (size <= self.radius)
 
     def accuracy(self, y: ArrayLike, eps: float | ArrayLike = 0.0) -> Any:
@@ -102,6 +109,8 @@ class Certificates:
         """
         right = self._right(y)
         sizes = np.atleast_1d(_check_eps(eps))
+        if sizes.ndim > 1:
+            raise ShapeError(f"eps has shape {sizes.shape}; give a list of sizes")
         shares = [
             float(np.mean(right & self.holds(e))) if e > 0 else float(np.mean(right))
             for e in sizes.tolist()
@@ -131,6 +140,8 @@ class Certificates:
         truth = np.asarray(y)
         if truth.shape != self.label.shape:
             raise ShapeError(f"{truth.shape} true labels for {len(self)} certificates")
+        if not len(truth):
+            raise InvalidInputError("a share of 0 samples has no value")
         return np.asarray(truth == self.label)
 
     def to_frame(self) -> pd.DataFrame:
@@ -186,7 +197,8 @@ class Certificates:
         (target / "certificates.json").write_text(text)
 
 
-def _check_eps(eps: float | ArrayLike) -> Array:
+def _check_eps(eps: float | ArrayLike, shape: tuple[int, ...] | None = None) -> Array:
+    """Read sizes: numbers >= 0; with a shape, one number or an array of that shape."""
     try:
         size = np.asarray(eps, dtype=np.float64)
     except (TypeError, ValueError):
@@ -194,4 +206,9 @@ def _check_eps(eps: float | ArrayLike) -> Array:
         raise InvalidInputError(msg) from None
     if np.isnan(size).any() or (size < 0).any():
         raise InvalidInputError(f"eps must be >= 0 and not NaN, got {eps!r}")
+    if shape is not None and size.shape not in ((), shape):
+        raise ShapeError(
+            f"eps has shape {size.shape}; give one number, or one for each of the "
+            f"predictions, {shape}"
+        )
     return size

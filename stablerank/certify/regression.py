@@ -66,10 +66,10 @@ class RegressionCertificates:
 
         Parameters
         ----------
-        eps : float, or array broadcastable to `value`
+        eps : float, or array shaped like `value`
             Size of the perturbation.
         """
-        size = _check_eps(eps)
+        size = _check_eps(eps, self.value.shape)
         reach = add_up(mul_up(self.constant, size), self.error)
         low = np.asarray(sub_down(self.value, reach))
         return low, np.asarray(add_up(self.value, reach))

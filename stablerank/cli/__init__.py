@@ -16,13 +16,19 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from stablerank import __version__
-from stablerank.cli import info, orbit5k
+from stablerank.cli import certify, fit, info, orbit5k, predict
 from stablerank.exceptions import StableRankError
 
 __all__ = ["COMMANDS", "main"]
 
 #: The sub-commands, in the order in which `--help` lists them.
-COMMANDS: dict[str, ModuleType] = {"orbit5k": orbit5k, "info": info}
+COMMANDS: dict[str, ModuleType] = {
+    "orbit5k": orbit5k,
+    "fit": fit,
+    "predict": predict,
+    "certify": certify,
+    "info": info,
+}
 
 _WRONG, _INTERRUPTED = 2, 130
 

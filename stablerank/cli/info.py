@@ -1,12 +1,14 @@
-"""Show versions, engines, threads and GPUs: what a bug report needs."""
+"""Show versions, engines, threads and GPUs; or what a saved model is."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import os
 import platform
 from importlib import metadata
+from pathlib import Path
 
 from stablerank import __version__
 
@@ -29,12 +31,54 @@ _OPTIONAL = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take no arguments."""
+    """Add what a user may choose."""
+    parser.add_argument(
+        "model",
+        type=Path,
+        nargs="?",
+        help="folder of a saved model; if not given, tell about the installation",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Print one fact a line."""
+    facts = _installation() if arguments.model is None else _model(arguments.model)
+    width = max(len(name) for name, _ in facts)
+    for name, fact in facts:
+        print(f"{name:<{width}}  {fact}")
+
+
+def _model(folder: Path) -> list[tuple[str, str]]:
+    from stablerank.io import load
+
+    model = load(folder)
+    header = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    program = model.program_
     facts = [
+        ("model", header["estimator"]),
+        ("written by", f"stablerank {header['library']}"),
+        ("sha256", header["sha256"]),
+        ("parameters", ", ".join(f"{k}={v}" for k, v in header["params"].items())),
+    ]
+    if hasattr(model, "classes_"):
+        facts.append(("classes", ", ".join(map(str, model.classes_))))
+    extractor = getattr(model, "extractor_", None)
+    if extractor is not None:
+        facts.append(("extractor", " ".join(repr(extractor).split())))
+        facts.append(("usual threat", repr(extractor.default_threat)))
+    if hasattr(model, "feature_names_"):
+        facts.append(("features", str(len(model.feature_names_))))
+    for i in program.inputs:
+        facts.append(("input", " ".join(repr(i).split())))
+    kinds = [type(op).__name__ for op in program.operations]
+    facts.append(("operations", f"{len(kinds)}: {', '.join(kinds)}"))
+    numbers = sum(a.size for op in program.operations for a in op.arrays().values())
+    facts.append(("numbers", f"{numbers} in float64 arrays"))
+    return facts
+
+
+def _installation() -> list[tuple[str, str]]:
+    return [
         ("stablerank", __version__),
         ("python", f"{platform.python_version()}, {platform.platform()}"),
         *_packages("engine", _ENGINES),
@@ -43,9 +87,6 @@ def run(arguments: argparse.Namespace) -> None:
         ("threads", _threads()),
         *_torch(),
     ]
-    width = max(len(name) for name, _ in facts)
-    for name, fact in facts:
-        print(f"{name:<{width}}  {fact}")
 
 
 def _version(distribution: str) -> str:

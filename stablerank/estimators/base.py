@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +13,17 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from stablerank.bounds import Bound
-from stablerank.certify.compose import _moves, _with_conversions
-from stablerank.diagrams import Diagrams
-from stablerank.exceptions import InvalidInputError, NoStabilityTheorem, ShapeError
+from stablerank.certify.composition import _moves, _with_conversions
+from stablerank.diagrams import Diagrams, Source
+from stablerank.exceptions import (
+    FileFormatError,
+    IncompatibleDiagramsError,
+    InvalidInputError,
+    NoStabilityTheorem,
+    ShapeError,
+)
 from stablerank.extract.base import Extractor
+from stablerank.extract.restore import restore_extractor
 from stablerank.extract.union import as_extractor
 from stablerank.frozen import BarInput, Operation, Program
 from stablerank.metrics import (
@@ -28,7 +36,9 @@ from stablerank.metrics import (
     WassersteinBall,
 )
 from stablerank.represent.bank import design_bank
+from stablerank.represent.base import Joined
 from stablerank.represent.domain import bar_inputs
+from stablerank.represent.vector import mixture_vectors
 
 __all__ = ["Features", "TopologyMixin", "check_target_length"]
 
@@ -61,7 +71,7 @@ class TopologyMixin:
     memory: Any
 
     def _new_extractor(self, X: Any) -> Extractor | None:
-        """Return a clone of the extractor, or None where diagrams are given."""
+        """Unfitted clone for raw samples; for diagrams the extractor they came from."""
         if isinstance(self.extractor, str):
             if self.extractor != "precomputed":
                 raise InvalidInputError(
@@ -73,9 +83,12 @@ class TopologyMixin:
                     f"extractor='precomputed' needs Diagrams, got {type(X).__name__}"
                 )
             return None
-        if isinstance(X, Diagrams) and self.extractor is None:
-            return None
-        extractor = clone(as_extractor(self.extractor))
+        if isinstance(X, Diagrams):
+            extractor = self._origin(X.source)
+            if extractor is None:
+                return None
+        else:
+            extractor = clone(as_extractor(self.extractor))
         given = extractor.get_params(deep=False)
         wanted = {
             "n_jobs": self.n_jobs,
@@ -87,6 +100,35 @@ class TopologyMixin:
         )
         return extractor
 
+    def _origin(self, source: Source | None) -> Extractor | None:
+        """Restore the fitted extractor that diagrams say they come from.
+
+        So the model reads raw samples later, and certifies threats on them.
+        """
+        if source is None:
+            if self.extractor is None:
+                return None
+            raise IncompatibleDiagramsError(
+                "the diagrams do not say where they come from, so no theorem of the "
+                "extractor is known to hold for them; fit on raw samples, or with "
+                "extractor='precomputed'"
+            )
+        given = None if self.extractor is None else as_extractor(self.extractor)
+        if given is not None:
+            given._check_origin(source)
+        try:
+            return restore_extractor(source.spec)
+        except FileFormatError as error:
+            # A class or function from elsewhere: only the user has the code.
+            if given is not None and given.spec() == source.spec:
+                return copy.deepcopy(given)
+            msg = (
+                f"the diagrams come from {source.spec['class']}, which cannot be "
+                "rebuilt from its name; give that fitted extractor as extractor=..., "
+                "or 'precomputed' to read the bars alone"
+            )
+            raise IncompatibleDiagramsError(msg) from error
+
     @staticmethod
     def _extract_fit(X: Any, extractor: Extractor | None) -> Diagrams:
         if isinstance(X, Diagrams):
@@ -95,9 +137,11 @@ class TopologyMixin:
         return extractor.fit(X).transform(X)
 
     def _diagrams(self, X: Any) -> Diagrams:
-        """Diagrams of new input."""
+        """Diagrams of new input; given ones must come from the same extractor."""
         check_is_fitted(self, "program_")
         if isinstance(X, Diagrams):
+            if self.extractor_ is not None and X.source is not None:
+                self.extractor_._check_origin(X.source)
             return X
         if self.extractor_ is None:
             raise InvalidInputError(
@@ -106,7 +150,15 @@ class TopologyMixin:
             )
         return self.extractor_.transform(X)
 
+    @staticmethod
+    def _weighed(diagrams: Diagrams, X: Any, threat: Threat) -> Diagrams:
+        """Note the points' weights, which raw samples carry, for a weighted threat."""
+        if getattr(threat, "weights", None) is None or isinstance(X, Diagrams):
+            return diagrams
+        return diagrams.with_weights(threat, list(X))
+
     def _default_threat(self) -> Threat:
+        check_is_fitted(self, "program_")
         return (
             BottleneckBall()
             if self.extractor_ is None
@@ -138,21 +190,71 @@ def channel_bounds(
     return {name: [bound] for name in diagrams.channels}
 
 
+def training_bounds(
+    extractor: Extractor | None, diagrams: Diagrams
+) -> Mapping[str, Sequence[Bound]]:
+    """Bounds under the extractor's usual threat, which set the scale of training.
+
+    Where that has no theorem the model trains on moves of the bars, and refuses later
+    to certify anything else.
+    """
+    if extractor is not None:
+        try:
+            return extractor.bounds(extractor.default_threat, diagrams)
+        except NoStabilityTheorem:
+            pass
+    return channel_bounds(extractor, BottleneckBall(), diagrams)
+
+
 def bank_features(
     diagrams: Diagrams,
     rows: NDArray[np.int64],
     bounds: Mapping[str, Sequence[Bound]],
 ) -> Features:
     """Fixed bank, designed on the given rows and evaluated on all of them."""
-    pinned = [
-        name
-        for name, own in bounds.items()
-        if any(isinstance(b.target, SortedDeaths) for b in own)
-    ]
+    pinned = _pinned(diagrams, bounds)
     train = diagrams[rows]
     bank = design_bank(train, pinned)
     inputs = [i for i in bar_inputs(train, pinned) if i.channel in bank.channels]
     operations = bank.operations(inputs)
+    return frozen_features(diagrams, inputs, operations, bank.feature_names(), bounds)
+
+
+def mixture_features(
+    diagrams: Diagrams, bounds: Mapping[str, Sequence[Bound]]
+) -> tuple[Joined, Features]:
+    """Learnable contours as they start, and what they give before training."""
+    pinned = _pinned(diagrams, bounds)
+    vectors = mixture_vectors(diagrams, pinned)
+    inputs = bar_inputs(diagrams, pinned)
+    operations = vectors.freeze(inputs)
+    names = vectors.feature_names()
+    return vectors, frozen_features(diagrams, inputs, operations, names, bounds)
+
+
+def _pinned(diagrams: Diagrams, bounds: Mapping[str, Sequence[Bound]]) -> list[str]:
+    """Channels with a theorem for sorted deaths: their bars are born at 0."""
+    if not np.isfinite(diagrams.error).all():
+        raise InvalidInputError(
+            "the extractor does not bound its own error, so no limit of it can be "
+            "frozen with the model; choose options whose error is known, such as "
+            "precision='safe' (alpha) or sparse=None (Rips)"
+        )
+    return [
+        name
+        for name, own in bounds.items()
+        if any(isinstance(b.target, SortedDeaths) for b in own)
+    ]
+
+
+def frozen_features(
+    diagrams: Diagrams,
+    inputs: list[BarInput],
+    operations: tuple[Operation, ...],
+    names: list[str],
+    bounds: Mapping[str, Sequence[Bound]],
+) -> Features:
+    """Values and constants of a frozen representation."""
     program = Program(tuple(inputs), operations)
     moves = _with_conversions(_moves(bounds, [i.channel for i in inputs], "constant"))
     # Where constants differ by sample, training uses the median one.
@@ -162,7 +264,7 @@ def bank_features(
     }
     constants = np.asarray(program.constants(typical)[-1])
     values = program.evaluate(diagrams)
-    return Features(inputs, operations, bank.feature_names(), values, constants)
+    return Features(inputs, operations, names, values, constants)
 
 
 def check_target_length(n_samples: int, y: ArrayLike) -> None:

@@ -16,19 +16,20 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from stablerank.certify.certificate import Certificates
-from stablerank.certify.compose import certify
+from stablerank.certify.composition import certify
 from stablerank.diagrams import Diagrams
 from stablerank.estimators.base import (
     TopologyMixin,
     bank_features,
-    channel_bounds,
     check_target_length,
+    mixture_features,
+    training_bounds,
 )
-from stablerank.estimators.learning import learn_classifier
+from stablerank.estimators.learning import RowEncoder, learn_classifier
 from stablerank.estimators.presets import PRESETS
 from stablerank.exceptions import InvalidInputError, NonFiniteError
 from stablerank.frozen import Program
-from stablerank.metrics import BottleneckBall, Threat
+from stablerank.metrics import FeatureBall, Threat
 from stablerank.nn import Network, build_network
 
 __all__ = ["ClassifierBase", "SRNClassifier", "encode_labels"]
@@ -124,7 +125,15 @@ class ClassifierBase(ClassifierMixin, BaseEstimator):
         Each holds by itself; never take the larger radius across threats [C4].
         """
         data = self._program_input(X)
-        return {threat: self.certify(data, threat) for threat in threats}
+        return {
+            threat: self.certify(self._weighed(data, X, threat), threat)
+            for threat in threats
+        }
+
+    @staticmethod
+    def _weighed(data: Any, X: Any, threat: Threat) -> Any:
+        """Add to the program's input what only raw samples can say of a threat."""
+        return data
 
     def certified_score(self, X: Any, y: ArrayLike, eps: float = 0.0) -> float:
         """Share of samples that are right and certified at `eps`, default threat."""
@@ -141,8 +150,10 @@ class SRNClassifier(TopologyMixin, ClassifierBase):
         `PersistenceUnion`, "precomputed" takes `Diagrams`.
     network : str
         Architecture; see `stablerank.nn.build_network`.
-    preset : {"balanced", "robust", "accurate"}
-        How much clean accuracy to trade for radius.
+    preset : {"balanced", "robust", "accurate", "paper"}
+        How much clean accuracy to trade for radius. "paper" is the Stable Rank
+        Network as it was proposed: learned contours and a network of l_inf-distance
+        neurons, whatever `network` says.
     radii : "auto" or sequence of float
         Radii wanted, in units of the default threat; "auto" reads them off the
         spread of the data.
@@ -252,19 +263,26 @@ class SRNClassifier(TopologyMixin, ClassifierBase):
         """
         self._validate_params()
         classes, target = encode_labels(y)
+        if hasattr(X, "__len__"):  # said before the extraction, where it can be
+            check_target_length(len(X), y)
         extractor = self._new_extractor(X)
         diagrams = self._extract_fit(X, extractor)
         check_target_length(len(diagrams), y)
-        threat = BottleneckBall() if extractor is None else extractor.default_threat
-        bounds = channel_bounds(extractor, threat, diagrams)
+        bounds = training_bounds(extractor, diagrams)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        features = bank_features(diagrams, np.arange(len(diagrams)), bounds)
+        preset = preset_with_epochs(self.preset, self.epochs)
+        encoder = None
+        if preset.representation == "mixture":
+            vectors, features = mixture_features(diagrams, bounds)
+            encoder = RowEncoder(vectors, diagrams)
+        else:
+            features = bank_features(diagrams, np.arange(len(diagrams)), bounds)
         learned = learn_classifier(
             features.values,
             features.constants,
             target,
             build=self._build,
-            preset=preset_with_epochs(self.preset, self.epochs),
+            preset=preset,
             radii=None if isinstance(self.radii, str) else list(self.radii),
             sample_weight=class_weights(self.class_weight, classes, target),
             validation_fraction=self.validation_fraction,
@@ -272,9 +290,13 @@ class SRNClassifier(TopologyMixin, ClassifierBase):
             device=self.device,
             progress=self.progress,
             checkpoint=self.checkpoint,
+            encoder=encoder,
         )
+        body = features.operations
+        if encoder is not None:
+            body = encoder.representation.freeze(features.inputs)
         head = learned.operations(features.register)
-        program = Program(tuple(features.inputs), (*features.operations, *head))
+        program = Program(tuple(features.inputs), (*body, *head))
         self.classes_ = classes
         self.extractor_ = extractor
         self.program_ = program
@@ -290,7 +312,8 @@ class SRNClassifier(TopologyMixin, ClassifierBase):
 
     def _build(self, n_in: int, n_out: int) -> Network:
         options = dict(self.network_options or {})
-        return build_network(self.network, n_in, n_out, tuple(self.hidden), **options)
+        name = PRESETS[self.preset].network or self.network
+        return build_network(name, n_in, n_out, tuple(self.hidden), **options)
 
     def _program_input(self, X: Any) -> Diagrams:
         return self._diagrams(X)
@@ -303,7 +326,8 @@ class SRNClassifier(TopologyMixin, ClassifierBase):
         X : samples or Diagrams
             As for `predict`.
         threat : Threat, optional
-            What the radius measures; by default the extractor's usual one.
+            What the radius measures; by default the extractor's usual one. A
+            `FeatureBall` is around the representation vector.
 
         Returns
         -------
@@ -314,11 +338,13 @@ class SRNClassifier(TopologyMixin, ClassifierBase):
         Stability: for every x' with d(x, x') <= radius, `predict` gives the same
         label   [C2]
         """
-        diagrams = self._diagrams(X)
         threat = self._default_threat() if threat is None else threat
-        weights = getattr(threat, "weights", None)
-        if weights is not None and not isinstance(X, Diagrams):
-            diagrams = diagrams.with_weights(threat, list(X))
+        diagrams = self._weighed(self._diagrams(X), X, threat)
+        if isinstance(threat, FeatureBall):
+            # The ball is around the representation: only the network can stretch it.
+            vectors = self.program_.evaluate(diagrams, self.feature_register_)
+            network = self.program_.after(self.feature_register_)
+            return certify(network, vectors, threat, None, self.classes_)
         bounds = self._threat_bounds(threat, diagrams)
         return certify(self.program_, diagrams, threat, bounds, self.classes_)
 

@@ -20,12 +20,20 @@ from scipy.optimize import minimize_scalar
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
+from stablerank.diagrams import Diagrams
 from stablerank.estimators.presets import Preset
 from stablerank.frozen import Diagonal, Operation
 from stablerank.nn import Network, OffsetCrossEntropy, pairwise_radii
+from stablerank.represent.base import Representation
 from stablerank.training import History, fit
 
-__all__ = ["Learned", "learn_classifier", "margin_unit", "split_validation"]
+__all__ = [
+    "Learned",
+    "RowEncoder",
+    "learn_classifier",
+    "margin_unit",
+    "split_validation",
+]
 
 Array = NDArray[np.float64]
 
@@ -115,6 +123,28 @@ def split_validation(
     return np.sort(train), np.sort(valid)
 
 
+class RowEncoder(torch.nn.Module):
+    """Vectors of some samples of a batch of diagrams, by a trainable representation.
+
+    Parameters
+    ----------
+    representation : Representation
+        Trained along with the network that reads it.
+    diagrams : Diagrams
+        All samples.
+    """
+
+    def __init__(self, representation: Representation, diagrams: Diagrams) -> None:
+        super().__init__()
+        self.representation = representation
+        self.diagrams = diagrams
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Vectors (n, n_features) of the samples with these numbers."""
+        chosen = self.diagrams[rows.cpu().numpy()]
+        return self.representation(chosen.to_torch(rows.device, torch.float32))
+
+
 def learn_classifier(
     features: Array,
     constants: Array,
@@ -130,6 +160,7 @@ def learn_classifier(
     device: str,
     progress: bool,
     checkpoint: Any,
+    encoder: RowEncoder | None = None,
 ) -> Learned:
     """Train a network on features whose constants are known.
 
@@ -161,6 +192,9 @@ def learn_classifier(
         Show a bar.
     checkpoint : path, optional
         See `training.fit`.
+    encoder : RowEncoder, optional
+        A representation that is trained along with the network; `features` are then
+        what it gave before training, which sets the scale.
     """
     per_unit = np.where(constants > 0, constants, 1.0)
     train, valid = split_validation(target, validation_fraction, seed, stratify=True)
@@ -190,31 +224,39 @@ def learn_classifier(
         torch.as_tensor(valid, device=device),
     )
     network.prepare(x[rows[:: -(-len(rows) // _SAMPLE)]])
+    model = network if encoder is None else torch.nn.ModuleList([encoder, network])
+    model.to(device)
+    scale = torch.tensor(scaling.scale, dtype=torch.float32, device=device)
+    shift = torch.tensor(scaling.shift, dtype=torch.float32, device=device)
+
+    def inputs(own: Tensor) -> Tensor:
+        return x[own] if encoder is None else encoder(own) * scale + shift
 
     def step(batch: Tensor) -> Tensor:
         own = rows[batch.to(device)]
-        logits = network(x[own])
+        logits = network(inputs(own))
         return loss(logits, y[own], network.pair_constants(), weight[own])
 
     def score() -> float:
         with torch.no_grad():
-            r = _smallest_radius(network(x[kept]), y[kept], network.pair_constants())
+            logits = network(inputs(kept))
+            r = _smallest_radius(logits, y[kept], network.pair_constants())
         return float(np.mean([(r > o).double().mean().item() for o in offsets]))
 
     history = fit(
-        network,
+        model,
         step,
         score,
         len(train),
-        preset.schedule,
+        preset.schedule.for_size(len(train)),
         seed=seed,
         on_epoch=network.set_progress,
         progress=progress,
         checkpoint=checkpoint,
     )
     with torch.no_grad():
-        logits = network(x[kept]).double().cpu().numpy()
-    network.to("cpu")
+        logits = network(inputs(kept)).double().cpu().numpy()
+    model.to("cpu")
     beta = _calibrate(logits, target[valid])
     return Learned(scaling, network, unit, beta, history)
 

@@ -6,6 +6,7 @@ is as for diagrams.  One scale serves all columns: the ball treats them alike.
 
 from __future__ import annotations
 
+import copy
 import math
 import numbers
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from stablerank.certify.certificate import Certificates
-from stablerank.certify.compose import certify
+from stablerank.certify.composition import certify
 from stablerank.certify.regression import RegressionCertificates
 from stablerank.estimators.base import check_target_length
 from stablerank.estimators.classifier import (
@@ -68,6 +69,14 @@ class _TableMixin:
             name = "maxmin" if math.isinf(self.norm) else "bro"
         return build_network(name, n_in, n_out, tuple(self.hidden), **options)
 
+    def _remember_columns(self, checked: Any) -> None:
+        """Take over what `validate_data` found out about the columns."""
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(checked, name):
+                setattr(self, name, getattr(checked, name))
+            elif hasattr(self, name):
+                delattr(self, name)
+
     def _program_input(self, X: Any) -> Array:
         check_is_fitted(self, "program_")
         return np.asarray(validate_data(self, X, dtype=np.float64, reset=False))
@@ -103,7 +112,9 @@ class LipschitzClassifier(_TableMixin, ClassifierBase):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "norm": [Options(numbers.Real, {2, math.inf})],
         "network": [str],
-        "preset": [StrOptions(set(PRESETS))],
+        "preset": [
+            StrOptions({k for k, p in PRESETS.items() if p.representation == "bank"})
+        ],
         "radii": [StrOptions({"auto"}), "array-like"],
         "hidden": ["array-like"],
         "network_options": [dict, None],
@@ -152,7 +163,9 @@ class LipschitzClassifier(_TableMixin, ClassifierBase):
             Labels.
         """
         self._validate_params()
-        x, y = validate_data(self, X, y, dtype=np.float64)
+        # On a copy: an interrupted fit leaves the previous model in place.
+        checked = copy.copy(self)
+        x, y = validate_data(checked, X, y, dtype=np.float64)
         classes, target = encode_labels(y)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         learned = learn_classifier(
@@ -170,7 +183,9 @@ class LipschitzClassifier(_TableMixin, ClassifierBase):
             progress=self.progress,
             checkpoint=None,
         )
-        self.program_ = Program((_vector_input(x, self.norm),), learned.operations(0))
+        program = Program((_vector_input(x, self.norm),), learned.operations(0))
+        self._remember_columns(checked)
+        self.program_ = program
         self.classes_ = classes
         self.inverse_temperature_ = learned.inverse_temperature
         self.unit_ = learned.unit
@@ -266,8 +281,10 @@ class LipschitzRegressor(_TableMixin, RegressorBase):
             Targets.
         """
         self._validate_params()
+        # On a copy: an interrupted fit leaves the previous model in place.
+        checked = copy.copy(self)
         x, y = validate_data(
-            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True
+            checked, X, y, dtype=np.float64, multi_output=True, y_numeric=True
         )
         target = read_targets(y)
         check_target_length(len(x), target)
@@ -277,13 +294,16 @@ class LipschitzRegressor(_TableMixin, RegressorBase):
             np.ones(x.shape[1]),
             target,
             build=self._build,
+            norm=self.norm,
             lipschitz=self.lipschitz,
             schedule=Schedule(epochs=self.epochs),
             validation_fraction=self.validation_fraction,
             seed=seed,
             progress=self.progress,
         )
-        self.program_ = Program((_vector_input(x, self.norm),), learned.operations(0))
+        program = Program((_vector_input(x, self.norm),), learned.operations(0))
+        self._remember_columns(checked)
+        self.program_ = program
         self.n_targets_ = target.shape[1]
         self.single_ = np.ndim(y) == 1
         self.history_ = learned.history

@@ -10,9 +10,9 @@ so g is the constant per margin unit, and the dial between fit and stability.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -32,6 +32,8 @@ Array = NDArray[np.float64]
 _GAINS = (1.0, 4.0, 16.0)
 #: Share of the epochs spent on each trial gain.
 _TRIAL = 0.25
+#: Samples that a network is prepared with.
+_SAMPLE = 400
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,12 @@ class LearnedRegression:
     def operations(self, register: int) -> tuple[Operation, ...]:
         """Operations that read the features from `register`."""
         scaling = Diagonal((register,), self.scaling.scale, self.scaling.shift)
-        hidden = self.network.freeze(register + 1)
-        head = hidden[-1]
+        *hidden, head = self.network.freeze(register + 1)
         assert isinstance(head, Affine)
-        # |row|_1 <= 1 on the frozen numbers; the gain is folded into the head.
-        norms = np.maximum(np.abs(head.weight).sum(axis=1), 1.0)
-        weight = head.weight / norms[:, None] * self.gain[:, None]
+        # The gain is folded into the head.
+        weight = head.weight * self.gain[:, None]
         bias = head.bias * self.gain + self.centre
-        return (scaling, *hidden[:-1], Affine(head.inputs, weight, bias))
+        return (scaling, *hidden, replace(head, weight=weight, bias=bias))
 
 
 def learn_regression(
@@ -63,6 +63,7 @@ def learn_regression(
     target: Array,
     *,
     build: Callable[[int, int], Network],
+    norm: float = math.inf,
     lipschitz: str | float,
     schedule: Schedule,
     validation_fraction: float,
@@ -79,6 +80,8 @@ def learn_regression(
         Real numbers.
     build : callable
         (n_features, n_targets) -> Network.
+    norm : float
+        In which the features move, and the network must be bounded: inf or 2.
     lipschitz : "auto" or float
         "auto" chooses the gain with the smallest validation error; a float caps the
         constant, in target units per unit of the threat.
@@ -105,27 +108,22 @@ def learn_regression(
     def run(gain: float, epochs: int) -> tuple[float, Network, History]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = build(x.shape[1], y.shape[1])
+            network = build(x.shape[1], y.shape[1]).with_head("projected")
+        network.check_norm(norm)
+        network.prepare(x[rows[:: -(-len(rows) // _SAMPLE)]])
+        steepness = gain / network.hidden_constant
 
-        def predict(index: Tensor) -> Tensor:
-            head: Any = network[-1]
-            below = x[index]
-            for layer in list(network.layers)[:-1]:
-                below = layer(below)
-            norms = head.weight.abs().sum(dim=1, keepdim=True).clamp_min(1.0)
-            return gain * torch.nn.functional.linear(
-                below, head.weight / norms, head.bias
-            )
+        def error(index: Tensor) -> Tensor:
+            return torch.nn.functional.mse_loss(steepness * network(x[index]), y[index])
 
         def step(batch: Tensor) -> Tensor:
-            index = rows[batch]
-            return torch.nn.functional.mse_loss(predict(index), y[index])
+            return error(rows[batch])
 
         def score() -> float:
             with torch.no_grad():
-                return -float(torch.nn.functional.mse_loss(predict(kept), y[kept]))
+                return -float(error(kept))
 
-        plan = Schedule(**{**vars(schedule), "epochs": epochs})
+        plan = replace(schedule, epochs=epochs).for_size(len(train))
         history = fit(
             network,
             step,
@@ -133,7 +131,7 @@ def learn_regression(
             len(train),
             plan,
             seed=seed,
-            on_epoch=getattr(network, "set_progress", None),
+            on_epoch=network.set_progress,
             progress=progress,
         )
         return max(history.score), network, history
@@ -148,4 +146,5 @@ def learn_regression(
         gain = lipschitz * unit / float(width.max())
         gains = np.full(len(width), gain)
     _, network, history = run(float(gain), schedule.epochs)
-    return LearnedRegression(scaling, network, gains * width, middle, history)
+    steepness = gains / network.hidden_constant * width
+    return LearnedRegression(scaling, network, steepness, middle, history)

@@ -13,19 +13,19 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from stablerank.certify.compose import compose, vector_bounds
+from stablerank.certify.composition import compose, vector_bounds
 from stablerank.certify.regression import RegressionCertificates
 from stablerank.diagrams import Diagrams
 from stablerank.estimators.base import (
     TopologyMixin,
     bank_features,
-    channel_bounds,
     check_target_length,
+    training_bounds,
 )
 from stablerank.estimators.regression import learn_regression
 from stablerank.exceptions import NonFiniteError, ShapeError
 from stablerank.frozen import Program
-from stablerank.metrics import BottleneckBall, Threat
+from stablerank.metrics import Threat
 from stablerank.nn import Network, build_network
 from stablerank.training import Schedule
 
@@ -59,11 +59,9 @@ def regression_certificates(
     chain = vector_bounds(program, threat) if bounds is None else bounds
     composition = compose(program, chain)
     value = np.asarray(program.evaluate(data))
-    constant = np.asarray(composition.output_constants)
-    error = np.asarray(composition.output_errors)
-    if constant.ndim == 1:
-        constant = np.broadcast_to(constant, value.shape)
-        error = np.broadcast_to(error, value.shape)
+    # One of each for all samples, or one a sample, whichever the bounds depend on.
+    constant = np.broadcast_to(composition.output_constants, value.shape)
+    error = np.broadcast_to(composition.output_errors, value.shape)
     if single:
         value, constant, error = value[:, 0], constant[:, 0], error[:, 0]
     evidence = {
@@ -183,11 +181,12 @@ class SRNRegressor(TopologyMixin, RegressorBase):
         """
         self._validate_params()
         target = read_targets(y)
+        if hasattr(X, "__len__"):  # said before the extraction, where it can be
+            check_target_length(len(X), target)
         extractor = self._new_extractor(X)
         diagrams = self._extract_fit(X, extractor)
         check_target_length(len(diagrams), target)
-        threat = BottleneckBall() if extractor is None else extractor.default_threat
-        bounds = channel_bounds(extractor, threat, diagrams)
+        bounds = training_bounds(extractor, diagrams)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         features = bank_features(diagrams, np.arange(len(diagrams)), bounds)
         learned = learn_regression(
@@ -231,8 +230,8 @@ class SRNRegressor(TopologyMixin, RegressorBase):
         threat : Threat, optional
             What eps measures; by default the extractor's usual one.
         """
-        diagrams = self._diagrams(X)
         threat = self._default_threat() if threat is None else threat
+        diagrams = self._weighed(self._diagrams(X), X, threat)
         bounds = self._threat_bounds(threat, diagrams)
         return regression_certificates(
             self.program_, diagrams, threat, bounds, self.single_

@@ -36,7 +36,7 @@ from stablerank.exceptions import (
     ShapeError,
 )
 from stablerank.extract.cost import CostEstimate, SampleCost, refuse_if_too_large
-from stablerank.extract.parallel import cached, run
+from stablerank.extract.parallel import cached, prepare, run
 from stablerank.metrics import (
     Bottleneck,
     BottleneckBall,
@@ -46,6 +46,7 @@ from stablerank.metrics import (
     Wasserstein,
     WassersteinBall,
 )
+from stablerank.validation import repeatable
 
 __all__ = ["Extracted", "Extractor"]
 
@@ -100,7 +101,11 @@ class Extractor(  # type: ignore[call-arg]
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "homology_dimensions": ["array-like"],
         "critical": ["boolean"],
-        "n_jobs": [numbers.Integral, None],
+        "n_jobs": [
+            Interval(numbers.Integral, None, -1, closed="right"),
+            Interval(numbers.Integral, 1, None, closed="left"),
+            None,
+        ],
         "progress": ["boolean"],
         "memory": [str, Memory, None],
         "max_memory": [Interval(numbers.Real, 0, None, closed="neither"), None],
@@ -176,6 +181,19 @@ class Extractor(  # type: ignore[call-arg]
             del self.feature_names_in_
         return self
 
+    def fit_transform(self, X: Any, y: Any = None) -> Diagrams:
+        """Diagrams of the samples that the extractor is fitted to.
+
+        Parameters
+        ----------
+        X : list of samples
+            Raw input.
+        y : ignored
+            Present for scikit-learn.
+        """
+        X = repeatable(X)
+        return self.fit(X, y).transform(X)
+
     def transform(self, X: Any) -> Diagrams:
         """Persistence diagrams of every sample.
 
@@ -192,6 +210,7 @@ class Extractor(  # type: ignore[call-arg]
         self._check_parameters()  # which may have been set since
         samples = self._read_like_fit(X)
         refuse_if_too_large(self._estimate(samples), self.max_memory, self._cheaper())
+        prepare(self.memory, _transform_sample)
         results = run(
             functools.partial(self._extract, memory=self.memory),
             samples,
@@ -203,6 +222,10 @@ class Extractor(  # type: ignore[call-arg]
 
     def _check_parameters(self) -> None:
         self._validate_params()
+        if self.memory == "":
+            raise InvalidInputError(
+                "memory is empty; name a folder, or use None for no cache"
+            )
         # Channels come in the order of the degrees, and a set has none.
         ordered = isinstance(self.homology_dimensions, (Sequence, np.ndarray))
         degrees = list(self.homology_dimensions)
@@ -276,8 +299,11 @@ class Extractor(  # type: ignore[call-arg]
         """Cached `_transform_one`; a union asks its parts instead."""
         if memory is None:  # the key takes longer than a small image
             return self._transform_one(sample)
-        key = json.dumps([_CACHE_VERSION, self.spec()], sort_keys=True)
-        return cached(memory, _transform_sample, ["extractor"])(key, sample, self)
+        # Workers read large arrays as memory maps, which hold the same numbers.
+        content = joblib.hash(sample, coerce_mmap=True)
+        key = json.dumps([_CACHE_VERSION, self.spec(), content], sort_keys=True)
+        ignore = ["sample", "extractor"]
+        return cached(memory, _transform_sample, ignore)(key, sample, self)
 
     def _pack(self, results: Sequence[Extracted]) -> Diagrams:
         names, degrees = self._channels()
@@ -513,7 +539,7 @@ def no_theorem(extractor: Extractor, threat: Threat, listed: str) -> NoStability
 
 
 def _transform_sample(key: str, sample: Any, extractor: Extractor) -> Extracted:
-    # `key` stands for the extractor in the cache; the object itself is ignored.
+    # `key` stands for both in the cache; the objects themselves are ignored.
     return extractor._transform_one(sample)
 
 

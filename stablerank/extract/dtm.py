@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, ClassVar
 
 import numpy as np
@@ -169,9 +169,16 @@ class DTMPersistence(Extractor):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         for name, values in (("n_neighbors", self._counts()), ("grid", self._shape(1))):
-            if not values or not all(
-                isinstance(v, numbers.Integral) and not isinstance(v, bool) and v >= 1
-                for v in values
+            unordered = isinstance(getattr(self, name), (Mapping, Set))
+            if (
+                unordered
+                or not values
+                or not all(
+                    isinstance(v, numbers.Integral)
+                    and not isinstance(v, bool)
+                    and v >= 1
+                    for v in values
+                )
             ):
                 raise InvalidInputError(
                     f"{name} must be an integer >= 1 or a sequence of these, got "
@@ -218,8 +225,10 @@ class DTMPersistence(Extractor):
         if self.box is None:
             low = np.min([cloud.min(axis=0) for cloud in samples], axis=0)
             high = np.max([cloud.max(axis=0) for cloud in samples], axis=0)
-            widen = self.margin * (high - low).max()
-            self.box_ = np.stack([low - widen, high + widen])
+            with np.errstate(over="ignore"):
+                widen = self.margin * (high - low).max()
+            box = np.stack([low - widen, high + widen])
+            self.box_ = to_float64(box, "the box, widened by margin,")
             return
         box = to_float64(self.box, "box")
         if box.shape != (2, samples[0].shape[1]) or (box[0] > box[1]).any():

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+from stablerank.rounding import UNIT_ROUNDOFF
 from stablerank.validation import Graph
 
 __all__ = ["degree", "heat_kernel_signature"]
@@ -69,7 +70,12 @@ def heat_kernel_signature(graph: Graph, time: float) -> Array:
     # Threads change the last bits of eigenvectors: a worker must agree with the rest.
     with _threads().limit(limits=1, user_api="blas"):
         eigenvalues, vectors = np.linalg.eigh(laplacian)
-        return np.asarray(vectors**2 @ np.exp(-time * eigenvalues))
+        # Heat that is constant on a component stays: its eigenvalue 0 comes out as a
+        # few n u, which a long time would blow up.  No other one is below n**-3.
+        noise = 8 * graph.n_vertices * UNIT_ROUNDOFF
+        rates = np.where(eigenvalues < noise, 0.0, eigenvalues)
+        with np.errstate(over="ignore"):
+            return np.asarray(vectors**2 @ np.exp(-time * rates))
 
 
 @cache

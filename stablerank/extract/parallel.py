@@ -16,7 +16,7 @@ from joblib import Memory, Parallel, delayed, effective_n_jobs
 from joblib.parallel import get_active_backend
 from tqdm.auto import tqdm
 
-__all__ = ["cached", "run"]
+__all__ = ["cached", "prepare", "run"]
 
 #: Samples a task: large enough to hide the cost of sending it, small enough for an
 #: honest progress bar and a quick interrupt.
@@ -96,9 +96,22 @@ def cached(
     memory: str | Memory | None, function: Callable[..., Any], ignore: list[str]
 ) -> Callable[..., Any]:
     """Return `function` with its results kept in `memory`, if there is one."""
-    if memory is None:
-        return function
     store = Memory(memory, verbose=0) if isinstance(memory, str) else memory
-    if store.location is None:
+    if store is None or store.location is None:
         return function
     return store.cache(function, ignore=ignore, verbose=0)
+
+
+def prepare(memory: str | Memory | None, function: Callable[..., Any]) -> None:
+    """Let a new cache know the code of a function before other processes ask for it.
+
+    joblib writes it down once a process, in the folder of that time.  A worker that
+    does not find it in another folder computes again what is there.
+    """
+    known: Any = cached(memory, function, [])
+    if known is function:
+        return
+    try:
+        known.store_backend.get_cached_func_code([known.func_id])
+    except OSError:
+        known.clear(warn=False)  # nothing is there; this writes the code

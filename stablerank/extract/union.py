@@ -25,6 +25,7 @@ from stablerank.exceptions import InvalidInputError, NoStabilityTheorem, ShapeEr
 from stablerank.extract.base import Extracted, Extractor
 from stablerank.extract.cost import SampleCost
 from stablerank.metrics import Threat
+from stablerank.validation import repeatable
 
 __all__ = ["PersistenceUnion", "as_extractor"]
 
@@ -185,7 +186,7 @@ class PersistenceUnion(Extractor):
             Present for scikit-learn.
         """
         self._check_parameters()
-        X = _repeatable(X)
+        X = repeatable(X)
         parts = [(name, clone(part)) for name, part in _named(self.extractors)]
         for name, part in parts:
             _naming(name, part.fit, X, y)
@@ -198,12 +199,12 @@ class PersistenceUnion(Extractor):
         return self
 
     def _read(self, X: Any) -> list[tuple[Any, ...]]:
-        X = _repeatable(X)
+        X = repeatable(X)
         read = [_naming(name, part._read, X) for name, part in self._parts()]
         return list(zip(*read, strict=True))
 
     def _read_like_fit(self, X: Any) -> list[tuple[Any, ...]]:
-        X = _repeatable(X)
+        X = repeatable(X)
         read = [_naming(name, part._read_like_fit, X) for name, part in self._parts()]
         return list(zip(*read, strict=True))
 
@@ -306,7 +307,7 @@ class PersistenceUnion(Extractor):
             raise ShapeError(
                 f"grad_bars has shape {grads.shape}, the bars have {own.bars.shape}"
             )
-        X = _repeatable(X)
+        X = repeatable(X)
         gradients = []
         for name, part in self._parts():
             channels = [f"{name}/{channel}" for channel in part._channels()[0]]
@@ -387,11 +388,6 @@ def _free_name(class_name: str, taken: set[str]) -> str:
     while (name := word if number == 1 else f"{word}{number}") in taken:
         number += 1
     return name
-
-
-def _repeatable(X: Any) -> Any:
-    # Every part reads the input, and a generator can be read once.
-    return X if hasattr(X, "__len__") else list(X)
 
 
 def _naming(name: str, function: Callable[..., Any], *args: Any) -> Any:

@@ -10,7 +10,7 @@ the l_2 size and the l_2 error.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -156,4 +156,5 @@ class Operation:
         if kind not in Operation.registry:
             raise FileFormatError(f"unknown operation {kind!r}; update stablerank")
         values["inputs"] = tuple(values["inputs"])
-        return Operation.registry[kind](**values, **arrays)
+        build: Callable[..., Operation] = Operation.registry[kind]
+        return build(**values, **arrays)

@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -256,6 +256,26 @@ class Program:
         step = Bound(worst.target, norm, float(np.max(own)), "R3 . N1", "the network")
         return step @ worst
 
+    def after(self, register: int) -> Program:
+        """Return the program that starts from the vector in a register.
+
+        Parameters
+        ----------
+        register : int
+            A vector that all later operations go through.
+        """
+        first = len(self.inputs)
+        width, norm = self.widths[register], self.norms[register]
+        limit = float(self.ranges[register].size.max())
+        operations = []
+        for op in self.operations[register - first + 1 :]:
+            moved = tuple(i - register for i in op.inputs)
+            if min(moved) < 0:
+                raise InvalidInputError(f"register {register} is bypassed later on")
+            operations.append(replace(op, inputs=moved))
+        vector = VectorInput(width, norm, max(limit, 2.0**-1000))
+        return Program((vector,), tuple(operations))
+
     # --- evaluation -----------------------------------------------------------
 
     def evaluate(self, data: Diagrams | Any, until: int | None = None) -> Any:
@@ -307,7 +327,8 @@ class Program:
                     i = int(np.argmax(values > limit))
                     raise IncompatibleDiagramsError(
                         f"sample {i}, channel {channel.channel!r}: {what} "
-                        f"{values[i]:g} above the model's limit {limit:g}; fit on data of this size"
+                        f"{values[i]:g} above the model's limit {limit:g}; fit on "
+                        "data of this size"
                     )
 
     def _bar_inputs(self) -> list[BarInput]:

@@ -154,7 +154,6 @@ def clip(a: Array, b: Array, radius: float) -> Array:
     """Bring every entry of b to within the radius of a; b where it is already."""
     with np.errstate(over="ignore"):
         near = np.where(b > a, np.minimum(a + radius, b), np.maximum(a - radius, b))
-    near = np.where(entries_up(a, b) <= radius, b, near)
     # The sum may be rounded away from a, by less than the step back.
     return np.where(entries_up(a, near) <= radius, near, np.nextafter(near, a))
 

@@ -137,10 +137,13 @@ class Stack(Layer):
 
     def prepare(self, x: Tensor) -> None:
         """Prepare every layer for what the layers before it, prepared, make of `x`."""
+        training = self.training
+        self.eval()  # without dropout, and at the end of every schedule
         with torch.no_grad():
             for layer in self:
                 layer.prepare(x)
                 x = layer(x)
+        self.train(training)
 
     def set_progress(self, share: float) -> None:
         """Tell every layer."""

@@ -1,11 +1,12 @@
 """Distances of every sample to every centre, in blocks that stay in cache.
 
-    y_bj = |x_b - w_j|_p                              (8 <= p <= inf)
-    y_bj = sum_k c_k |x_b - w_j|_(k), largest first
+    y_bj = |x_b - w_j|_p
+    y_bj = sum_k c_k |x_b - w_j|_(k), largest first; c = (1,) gives p = inf
 
 A plain broadcast holds (batch, out, in) numbers, several times over for autograd.
 Here both passes run block by block, and the backward pass computes the differences
-again: memory is bounded by `BLOCK`, and the small blocks are faster besides.
+again: memory is bounded by `BLOCK`, and small blocks are faster besides.  Both are
+operators of their own, so that `torch.compile` does not look into their loops.
 
 p-norms are taken of ratios to the largest entry, so no power overflows.  Powers are
 products: p is rounded down to one of four values an octave (4, 5, 6, 7, 8, 10, 12,
@@ -20,19 +21,20 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch.library import custom_op
 
-__all__ = ["BLOCK", "norm_distances", "sorted_distances"]
+__all__ = ["norm_distances", "sorted_distances"]
 
-#: Numbers in a block, (samples, centres, coordinates) together.
-BLOCK = 2**17
+#: Numbers in a block, (samples, centres, coordinates) together: what stays in the
+#: cache of a core, and what keeps a GPU busy.
+BLOCK, BLOCK_ON_GPU = 2**17, 2**24
 #: Ratios below this are raised to it: their powers are nothing beside the largest
 #: entry's 1, and its square is still a normal float32 (subnormal ones are slow).
 _FLOOR = 2.0**-60
 
 
 def norm_distances(x: Tensor, centres: Tensor, p: float) -> Tensor:
-    """|x_b - w_j|_p for p >= 8, p on the grid above.
+    """|x_b - w_j|_p for 4 <= p <= inf.
 
     Parameters
     ----------
@@ -41,7 +43,7 @@ def norm_distances(x: Tensor, centres: Tensor, p: float) -> Tensor:
     centres : Tensor of shape (n_out, n_in)
         w.
     p : float
-        Rounded down to the grid; inf is exact.
+        Rounded down to the grid above; inf is exact.
 
     Returns
     -------
@@ -53,7 +55,9 @@ def norm_distances(x: Tensor, centres: Tensor, p: float) -> Tensor:
     >>> norm_distances(x, w, math.inf)
     tensor([[4., 1.]])
     """
-    return _NormDistances.apply(x, centres, p)  # type: ignore[no-any-return]
+    if math.isinf(p):
+        return sorted_distances(x, centres, x.new_ones(1))
+    return _norm_distances(x, centres, _on_grid(p))
 
 
 def sorted_distances(x: Tensor, centres: Tensor, coefficients: Tensor) -> Tensor:
@@ -78,12 +82,13 @@ def sorted_distances(x: Tensor, centres: Tensor, coefficients: Tensor) -> Tensor
     >>> sorted_distances(x, w, torch.tensor([0.5, 0.5]))
     tensor([[3.5000]])
     """
-    return _SortedDistances.apply(x, centres, coefficients)  # type: ignore[no-any-return]
+    return _sorted_distances(x, centres, coefficients)[0]
 
 
-def _blocks(batch: int, n_out: int, n_in: int) -> Iterator[tuple[slice, slice]]:
-    """Pairs of slices that cover samples x centres."""
-    pairs = max(1, BLOCK // max(n_in, 1))
+def _blocks(y: Tensor, n_in: int) -> Iterator[tuple[slice, slice]]:
+    """Pairs of slices that cover y, samples x centres."""
+    batch, n_out = y.shape
+    pairs = max(1, (BLOCK if y.device.type == "cpu" else BLOCK_ON_GPU) // n_in)
     rows = max(1, min(batch, math.isqrt(pairs)))
     columns = max(1, pairs // rows)
     for b in range(0, batch, rows):
@@ -91,17 +96,15 @@ def _blocks(batch: int, n_out: int, n_in: int) -> Iterator[tuple[slice, slice]]:
             yield slice(b, b + rows), slice(j, j + columns)
 
 
-def _on_grid(p: float) -> tuple[int, int]:
+def _on_grid(p: float) -> list[int]:
     """p as mantissa * 2**octaves with a mantissa of 4, 5, 6 or 7, rounded down."""
     octaves = math.floor(math.log2(p)) - 2
-    return math.floor(p / 2**octaves), octaves
+    return [math.floor(p / 2**octaves), octaves]
 
 
-def _power(ratio: Tensor, p: float) -> Tensor:
-    """ratio ** p for ratios in [0, 1]; at p = inf whether it is 1."""
-    if math.isinf(p):
-        return (ratio >= 1).to(ratio.dtype)
-    mantissa, octaves = _on_grid(p)
+def _power(ratio: Tensor, power: list[int]) -> Tensor:
+    """ratio ** (mantissa * 2**octaves) for ratios in [0, 1]."""
+    mantissa, octaves = power
     square = ratio.square()
     result = square.square()
     if mantissa & 1:
@@ -113,77 +116,100 @@ def _power(ratio: Tensor, p: float) -> Tensor:
     return result
 
 
-class _NormDistances(torch.autograd.Function):
-    """Forward and recomputing backward pass of `norm_distances`."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, centres: Tensor, p: float) -> Tensor:
-        y = x.new_empty(len(x), len(centres))
-        for b, j in _blocks(len(x), len(centres), x.shape[1]):
-            gaps = (x[b, None] - centres[None, j]).abs_()
-            top = gaps.amax(dim=2)
-            if not math.isinf(p):
-                mantissa, octaves = _on_grid(p)
-                gaps /= top.clamp_min(_tiny(x))[..., None]
-                sums = _power(gaps, p).sum(dim=2)
-                top = top * sums.clamp_min(1.0) ** (1 / (mantissa * 2**octaves))
-            y[b, j] = top
-        ctx.save_for_backward(x, centres, y)
-        ctx.p = p
-        return y
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-        """dy / dx_i = sign(x_i - w_i) (|x_i - w_i| / y)^(p - 1)."""
-        x, centres, y = ctx.saved_tensors
-        grad_x, grad_centres = torch.zeros_like(x), torch.zeros_like(centres)
-        for b, j in _blocks(len(x), len(centres), x.shape[1]):
-            gaps = x[b, None] - centres[None, j]
-            ratio = gaps.abs() / y[b, j].clamp_min(_tiny(x))[..., None]
-            share = _power(ratio, ctx.p)
-            if math.isinf(ctx.p):
-                # Tied entries share the gradient, which then is a subgradient.
-                share /= share.sum(dim=2, keepdim=True).clamp_min(1.0)
-            else:
-                share /= ratio.clamp_min_(_FLOOR)
-            share *= gaps.sign_() * grad[b, j, None]
-            grad_x[b] += share.sum(dim=1)
-            grad_centres[j] -= share.sum(dim=0)
-        return grad_x, grad_centres, None
+@custom_op("stablerank::norm_distances", mutates_args=())
+def _norm_distances(x: Tensor, centres: Tensor, power: list[int]) -> Tensor:
+    # Stands in for a distance of zero, so that quotients by it are 0, not NaN.
+    tiny = torch.finfo(x.dtype).tiny
+    p = power[0] * 2 ** power[1]
+    y = x.new_empty(len(x), len(centres))
+    for b, j in _blocks(y, x.shape[1]):
+        gaps = (x[b, None] - centres[None, j]).abs_()
+        top = gaps.amax(dim=2).clamp_min_(tiny)
+        gaps /= top[..., None]
+        sums = _power(gaps, power).sum(dim=2)
+        y[b, j] = (top * sums ** (1 / p)).clamp_min_(tiny)
+    return y
 
 
-class _SortedDistances(torch.autograd.Function):
-    """Forward and backward pass of `sorted_distances`."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, centres: Tensor, coefficients: Tensor) -> Tensor:
-        n_largest = len(coefficients)
-        y = x.new_empty(len(x), len(centres))
-        places = x.new_empty((*y.shape, n_largest), dtype=torch.int64)
-        for b, j in _blocks(len(x), len(centres), x.shape[1]):
-            gaps = (x[b, None] - centres[None, j]).abs_()
-            largest, places[b, j] = gaps.topk(n_largest, dim=2)
-            y[b, j] = largest @ coefficients
-        ctx.save_for_backward(x, centres, coefficients, places)
-        return y
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-        """dy / dx_i = c_k sign(x_i - w_i) at the place i of rank k."""
-        x, centres, coefficients, places = ctx.saved_tensors
-        grad_x, grad_centres = torch.zeros_like(x), torch.zeros_like(centres)
-        for b, j in _blocks(len(x), len(centres), x.shape[1]):
-            signs = (x[b, None] - centres[None, j]).sign_()
-            own = places[b, j]
-            values = signs.gather(2, own) * coefficients * grad[b, j, None]
-            share = signs.zero_().scatter_(2, own, values)
-            grad_x[b] += share.sum(dim=1)
-            grad_centres[j] -= share.sum(dim=0)
-        return grad_x, grad_centres, None
+@custom_op("stablerank::norm_distances_backward", mutates_args=())
+def _norm_gradients(
+    grad: Tensor, x: Tensor, centres: Tensor, y: Tensor, power: list[int]
+) -> tuple[Tensor, Tensor]:
+    """dy / dx_i = sign(x_i - w_i) (|x_i - w_i| / y)^(p - 1)."""
+    grad_x, grad_centres = torch.zeros_like(x), torch.zeros_like(centres)
+    for b, j in _blocks(y, x.shape[1]):
+        gaps = x[b, None] - centres[None, j]
+        ratio = gaps.abs().div_(y[b, j, None])
+        share = _power(ratio, power).div_(ratio.clamp_min_(_FLOOR))
+        share = share.copysign_(gaps).mul_(grad[b, j, None])
+        grad_x[b] += share.sum(dim=1)
+        grad_centres[j] -= share.sum(dim=0)
+    return grad_x, grad_centres
 
 
-def _tiny(x: Tensor) -> float:
-    """Stand-in for a distance of zero, so that its quotients are 0 and not NaN."""
-    return torch.finfo(x.dtype).tiny
+@custom_op("stablerank::sorted_distances", mutates_args=())
+def _sorted_distances(
+    x: Tensor, centres: Tensor, coefficients: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Distances, and the places of the entries that they add up, (batch, out, k)."""
+    y = x.new_empty(len(x), len(centres))
+    places = x.new_empty((*y.shape, len(coefficients)), dtype=torch.int64)
+    for b, j in _blocks(y, x.shape[1]):
+        gaps = (x[b, None] - centres[None, j]).abs_()
+        largest, places[b, j] = gaps.topk(len(coefficients), dim=2)
+        y[b, j] = largest @ coefficients
+    return y, places
+
+
+def _sorted_gradients(
+    grad: Tensor, x: Tensor, centres: Tensor, coefficients: Tensor, places: Tensor
+) -> tuple[Tensor, Tensor]:
+    """dy / dx_i = c_k sign(x_i - w_i) at the place i of rank k."""
+    by_sample = places.flatten(1)  # (batch, out * k)
+    by_centre = places.swapaxes(0, 1).flatten(1)  # (out, batch * k)
+    ends = x.gather(1, by_sample).view_as(places)
+    starts = centres.gather(1, by_centre).view(len(centres), len(x), -1)
+    share = (ends - starts.swapaxes(0, 1)).sign() * coefficients * grad[..., None]
+    grad_x = torch.zeros_like(x).scatter_add(1, by_sample, share.flatten(1))
+    own = share.swapaxes(0, 1).flatten(1)
+    return grad_x, torch.zeros_like(centres).scatter_add(1, by_centre, -own)
+
+
+# What `torch.compile` and autograd have to know of the operators above.
+
+
+@_norm_distances.register_fake
+def _(x: Tensor, centres: Tensor, power: list[int]) -> Tensor:
+    return x.new_empty(len(x), len(centres))
+
+
+@_norm_gradients.register_fake
+def _(grad: Tensor, x: Tensor, centres: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(x), torch.empty_like(centres)
+
+
+@_sorted_distances.register_fake
+def _(x: Tensor, centres: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+    y = x.new_empty(len(x), len(centres))
+    return y, x.new_empty((*y.shape, len(coefficients)), dtype=torch.int64)
+
+
+def _keep_norm(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, centres, ctx.power = inputs
+    ctx.save_for_backward(x, centres, output)
+
+
+def _norm_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+    return *_norm_gradients(grad, *ctx.saved_tensors, ctx.power), None
+
+
+def _keep_sorted(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
+    ctx.save_for_backward(*inputs, output[1])
+
+
+def _sorted_backward(ctx: Any, grad: Tensor, _: Any) -> tuple[Tensor, Tensor, None]:
+    return *_sorted_gradients(grad, *ctx.saved_tensors), None
+
+
+_norm_distances.register_autograd(_norm_backward, setup_context=_keep_norm)
+_sorted_distances.register_autograd(_sorted_backward, setup_context=_keep_sorted)

@@ -18,7 +18,6 @@ from stablerank.nn.mean_shift import MeanShift
 from stablerank.nn.orthogonal import BRO
 from stablerank.nn.sortnet import SortNeurons
 
-IDENT=True
 __all__ = ["NETWORKS", "Network", "build_network"]
 
 
@@ -46,6 +45,16 @@ class Network(Stack):
         """Last layer."""
         return self.layers[-1]
 
+    def with_head(self, kind: str) -> Network:
+        """The same hidden layers below a new head, "normalised" or "projected".
+
+        Logits are only compared, so their rows may have length 1; a prediction of a
+        number needs rows that can be shorter.
+        """
+        n_out, n_in = self.head.weight.shape
+        head = type(self.head)(n_in, n_out, kind=kind)
+        return Network([*list(self)[:-1], head])
+
     def check_norm(self, norm: float) -> None:
         """Raise unless the network is bounded for inputs that move in this norm."""
         if self.norm_in not in (None, norm):
@@ -56,7 +65,7 @@ class Network(Stack):
 
     def pair_constants(self) -> Tensor:
         """L_cj: what training and certificates divide margins by."""
-        return self.hidden_constant * self.head.pair_constants()  # type: ignore[no-any-return]
+        return self.hidden_constant * self.head.pair_constants()
 
 
 def _maxmin(n_in: int, n_out: int, hidden: Sequence[int], group: int = 16) -> Network:
@@ -67,41 +76,29 @@ def _maxmin(n_in: int, n_out: int, hidden: Sequence[int], group: int = 16) -> Ne
     return Network([*layers, LinfHead(n_in, n_out)])
 
 
-def _distance(
-    n_in: int, n_out: int, hidden: Sequence[int], exact_share: float = 0.1, identity=True, skip=False
-) -> Network:
-    layers: list[Layer] = []
-    for width in hidden:
-        layers += [
-            LinfDistance(n_in, width, identity=identity and bool(layers), exact_share=exact_share),
-            MeanShift(width),
-        ]
-        n_in = width
-    return Network([*layers, LinfHead(n_in, n_out)])
+def _distance(n_in: int, n_out: int, hidden: Sequence[int], **options: Any) -> Network:
+    return _of_distances(LinfDistance, n_in, n_out, hidden, options)
 
 
-def _sortnet(
+def _sortnet(n_in: int, n_out: int, hidden: Sequence[int], **options: Any) -> Network:
+    return _of_distances(SortNeurons, n_in, n_out, hidden, options)
+
+
+def _of_distances(
+    layer: type[LinfDistance],
     n_in: int,
     n_out: int,
     hidden: Sequence[int],
-    keep: float = 0.7,
-    n_largest: int = 10,
-    exact_share: float = 0.1,
+    options: dict[str, Any],
 ) -> Network:
     layers: list[Layer] = []
     for width in hidden:
-        layers += [
-            SortNeurons(
-                n_in,
-                width,
-                keep=keep,
-                n_largest=n_largest,
-                identity=IDENT and bool(layers),
-                exact_share=exact_share,
-            ),
-            MeanShift(width),
-        ]
+        # The first layer chooses among the features, later ones start as they are.
+        identity = bool(layers)
+        layers += [layer(n_in, width, identity=identity, **options), MeanShift(width)]
         n_in = width
+    # A score falls with the distance; the head's rows have both signs, so no layer
+    # has to turn it round.
     return Network([*layers, LinfHead(n_in, n_out)])
 
 

@@ -7,7 +7,8 @@ and lets p grow:
 
 A p-norm is only n_in^(1/p)-Lipschitz in l_inf, so nothing but p = inf is ever
 evaluated, validated or frozen.  Centres are w = unit * weight: weights are drawn and
-move at the scale 1, `unit` is the scale of the inputs, measured before training.
+move at the scale 1, whatever the scale of the inputs, which is measured once before
+training.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from stablerank.nn.blocked import norm_distances
 __all__ = ["LinfDistance"]
 
 _P_FIRST, _P_LAST = 8.0, 1000.0
+#: Spread of the first weights: half of it doubles the pace of every optimiser.
+_SPREAD = 0.5
 #: Centres this far away on the diagonal make |x - w|_inf = x_i + const: the identity.
-_IDENTITY = 10.0
+_IDENTITY = 10 * _SPREAD
 
 
 class LinfDistance(Layer):
@@ -59,12 +62,12 @@ class LinfDistance(Layer):
         n_out: int,
         *,
         identity: bool = False,
-        exact_share: float = 0.1,
+        exact_share: float = 0.2,
     ) -> None:
         super().__init__()
         if not 0 <= exact_share < 1:
             raise InvalidInputError(f"exact_share is in [0, 1), not {exact_share}")
-        weight = torch.randn(n_out, n_in)
+        weight = _SPREAD * torch.randn(n_out, n_in)
         if identity:
             rows = torch.arange(n_out)
             weight[rows, rows % n_in] = -_IDENTITY
@@ -80,8 +83,8 @@ class LinfDistance(Layer):
         self.p = math.inf if exact else _P_FIRST * (_P_LAST / _P_FIRST) ** grown
 
     def prepare(self, x: Tensor) -> None:
-        """Choose the power of two above the largest entry as the unit."""
-        largest = x.detach().abs().max()
+        """Choose a power of two as the unit, so that centres spread as x does."""
+        largest = x.detach().abs().max() / _SPREAD
         if largest > 0:
             self.unit.copy_(largest.log2().ceil().exp2())
 

@@ -2,6 +2,11 @@
 
     |W x - W x'|_inf <= max_i sum_j |W_ij| |x - x'|_inf <= |x - x'|_inf    [N1]
 
+Rows are trained through their signed square roots, W_ij = v_ij |v_ij| / |v_i|_2^2: an
+l_1 ball is an l_2 ball, squared.  Adam moves every v_ij by about the same step, so
+W_ij moves by steps in proportion to its root: what is near 0 stays quiet instead of
+adding, over a thousand features, a noise that eats the row's whole norm.
+
 `kind="normalised"` divides every row by its l_1 norm, so the constraint is met with
 equality and gradients never shrink; `kind="projected"` only divides rows whose norm
 exceeds 1, which lets a row be small.
@@ -20,6 +25,9 @@ __all__ = ["LinfHead", "LinfLinear"]
 
 #: A row of zeros has no direction; this keeps its quotient finite.
 _TINY = 1e-30
+#: Norm of a normalised row of roots before training.  It cancels in the quotient and
+#: decides only how far one step of Adam turns the row: small rows forget their start.
+_START = 0.15
 
 
 class LinfLinear(Layer):
@@ -31,6 +39,11 @@ class LinfLinear(Layer):
         Widths.
     kind : {"normalised", "projected"}
         See the module.
+
+    Attributes
+    ----------
+    weight : Parameter of shape (n_out, n_in)
+        Signed square roots v, not W itself: that is `matrix()`.
 
     Examples
     --------
@@ -46,14 +59,15 @@ class LinfLinear(Layer):
                 f"kind is 'normalised' or 'projected', not {kind!r}"
             )
         self.kind = kind
-        self.weight = nn.Parameter(torch.randn(n_out, n_in) / n_in**0.5)
+        start = _START if kind == "normalised" else 1.0
+        self.weight = nn.Parameter(start * torch.randn(n_out, n_in) / n_in**0.5)
         self.bias = nn.Parameter(torch.zeros(n_out))
 
     def matrix(self) -> Tensor:
         """Weight that the forward pass uses, (n_out, n_in)."""
-        norms = self.weight.abs().sum(dim=1, keepdim=True)
+        norms = self.weight.square().sum(dim=1, keepdim=True)
         least = _TINY if self.kind == "normalised" else 1.0
-        return self.weight / norms.clamp_min(least)
+        return self.weight * self.weight.abs() / norms.clamp_min(least)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer to (batch, n_in)."""
@@ -64,7 +78,8 @@ class LinfLinear(Layer):
 
     def freeze(self, register: int) -> tuple[Operation, ...]:
         """One `Affine` with the float64 quotient."""
-        weight = to_float64(self.weight, "LinfLinear.weight")
+        roots = to_float64(self.weight, "LinfLinear.weight")
+        weight = roots * abs(roots)
         norms = abs(weight).sum(axis=1, keepdims=True)
         least = _TINY if self.kind == "normalised" else 1.0
         bias = to_float64(self.bias, "LinfLinear.bias")
@@ -88,15 +103,14 @@ class LinfHead(LinfLinear):
     ----------
     n_in, n_out : int
         Widths; outputs are logits.
+    kind : {"normalised", "projected"}
+        As in `LinfLinear`.
 
     Examples
     --------
     >>> LinfHead(8, 3).pair_constants().shape
     torch.Size([3, 3])
     """
-
-    def __init__(self, n_in: int, n_out: int) -> None:
-        super().__init__(n_in, n_out)
 
     def pair_constants(self) -> Tensor:
         """L_cj = |w_c - w_j|_1, differentiable, (n_out, n_out)."""

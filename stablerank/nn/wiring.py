@@ -59,9 +59,7 @@ class Concatenated(Layer):
     def __init__(self, arms: Sequence[Layer]) -> None:
         super().__init__()
         self.arms = nn.ModuleList(arms)
-        norms = {
-            (arm.norm_in, arm.norm_out) for arm in arms if arm.norm_in is not None
-        }
+        norms = {(arm.norm_in, arm.norm_out) for arm in arms if arm.norm_in is not None}
         if len(norms) > 1:
             raise UncertifiableLayerError(
                 f"arms between different norms, {sorted(map(str, norms))}, share no "
@@ -135,7 +133,7 @@ class Skip(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Add."""
-        return x + self.layer(x)  # type: ignore[no-any-return]
+        return x + self.layer(x)
 
     def freeze(self, register: int) -> tuple[Operation, ...]:
         """Operations of the layer, then one `Add`."""

@@ -10,6 +10,7 @@ from stablerank.validation.arrays import (
     LARGEST,
     check_finite,
     check_limit,
+    repeatable,
     to_float64,
 )
 from stablerank.validation.clouds import check_clouds, check_distance_matrices
@@ -25,5 +26,6 @@ __all__ = [
     "check_graphs",
     "check_images",
     "check_limit",
+    "repeatable",
     "to_float64",
 ]

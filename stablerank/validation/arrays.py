@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ __all__ = [
     "as_samples",
     "check_finite",
     "check_limit",
+    "repeatable",
     "to_float64",
 ]
 
@@ -36,6 +37,8 @@ LARGEST = 1e150
 def as_numpy(x: Any, where: str) -> NDArray[Any]:
     """Any array-like as numpy, without importing the library that made it."""
     if hasattr(x, "detach"):  # a torch tensor, on any device, with or without grad
+        if x.is_meta:
+            raise DataTypeError(f"{where} is a tensor on the meta device, without data")
         x = x.detach().cpu()
         x = (x.to_dense() if x.is_sparse else x).resolve_conj().resolve_neg()
         # numpy has no bfloat16; float64 holds every floating type of torch.
@@ -46,6 +49,8 @@ def as_numpy(x: Any, where: str) -> NDArray[Any]:
         raise DataTypeError(
             f"{where} is a sparse matrix; dense data is required: use .toarray()"
         )
+    if isinstance(x, (Mapping, Set)):
+        raise DataTypeError(f"{where} is a {type(x).__name__}; expected an array")
     try:
         return np.asarray(x)
     except ValueError as error:  # rows of different lengths
@@ -89,8 +94,8 @@ def to_float64(x: Any, where: str) -> Array:
     if array.size and np.abs(array).max() > LARGEST:
         row = int(np.argmax(np.abs(array).reshape(len(array), -1).max(axis=1)))
         raise NumericRangeError(
-            f"{where} has values above {LARGEST:g} in row {row}: squared distances "
-            "would overflow; rescale the data"
+            f"{where} has values above {LARGEST:g} in row {row}: squares would "
+            "overflow; rescale the data"
         )
     return array
 
@@ -129,6 +134,8 @@ def check_finite(array: Array, where: str) -> None:
 
 def as_samples(X: Any, name: str, sample_ndim: int, single: str) -> list[Any]:
     """Split a batch into samples, telling a single sample from a batch."""
+    if getattr(X, "is_nested", False):  # torch's own ragged batches
+        return list(X.unbind())
     # Arrays, tensors and tables; a list of arrays has no such method.
     if hasattr(X, "__array__") or hasattr(X, "toarray"):
         raw = as_numpy(X, name)
@@ -142,11 +149,29 @@ def as_samples(X: Any, name: str, sample_ndim: int, single: str) -> list[Any]:
                 f"list of arrays with {sample_ndim}"
             )
         return list(raw)
-    if isinstance(X, (str, bytes)) or not isinstance(X, (Sequence, Iterable)):
+    return listed(X, name)
+
+
+def listed(X: Any, name: str, what: str = "arrays") -> list[Any]:
+    """List of samples, of anything that is one."""
+    # Sets have no order, and the keys of a mapping are no samples.
+    unfit = (str, bytes, Mapping, Set)
+    if isinstance(X, unfit) or not isinstance(X, Iterable):
         raise DataTypeError(
-            f"{name} is a {type(X).__name__}; expected a list of arrays"
+            f"{name} is a {type(X).__name__}; expected a list of {what}"
         )
     return list(X)
+
+
+def repeatable(X: Any) -> Any:
+    """Return the input, as a list if it could be read only once.
+
+    Examples
+    --------
+    >>> repeatable(x for x in [1, 2])
+    [1, 2]
+    """
+    return list(X) if isinstance(X, Iterator) else X
 
 
 def check_limit(value: float, name: str) -> None:

@@ -10,7 +10,7 @@ simplicial complexes and are refused.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from stablerank.exceptions import (
     NonFiniteError,
     ShapeError,
 )
-from stablerank.validation.arrays import Array, as_numpy, to_float64
+from stablerank.validation.arrays import Array, as_numpy, listed, to_float64
 
 __all__ = ["Graph", "check_graphs"]
 
@@ -103,11 +103,7 @@ def _as_graphs(X: Any, name: str) -> list[Any]:
         raise DataTypeError(
             f"{name} is an array of shape {X.shape}; expected a list of graphs"
         )
-    if isinstance(X, (str, bytes)) or not isinstance(X, Iterable):
-        raise DataTypeError(
-            f"{name} is a {type(X).__name__}; expected a list of graphs"
-        )
-    return list(X)
+    return listed(X, name, "graphs")
 
 
 def _is_networkx(raw: Any) -> bool:
@@ -126,7 +122,11 @@ def _read(raw: Any, values: ValuesOf, where: str) -> Graph:
     if values is None:
         return Graph(len(labels), simple, None)
     if callable(values):
-        given = values(raw)
+        try:
+            given = values(raw)
+        except Exception as error:
+            error.add_note(f"while computing the vertex values of {where}")
+            raise
     elif given is None:
         raise GraphFormatError(
             f"{where} has no vertex values {values!r}; add them, or choose a vertex "
@@ -215,7 +215,11 @@ def _simple_edges(
             label = labels[vertex] if 0 <= vertex < n_vertices else vertex
             raise GraphFormatError(
                 f"{where}, edge {row}: vertex {label!r} is {what}; "
-                + ("remove the self-loop" if "itself" in what else "number from 0")
+                + (
+                    "remove the self-loop"
+                    if "itself" in what
+                    else "number from 0, and give every vertex a value"
+                )
             )
     ends = np.sort(edges.astype(np.int64), axis=1)
     # One integer an edge: sorting these is far faster than np.unique(axis=0).

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-from stablerank.exceptions import DataTypeError, EmptyInputError, ShapeError
-from stablerank.validation.arrays import Array, as_numpy, to_float64
+from stablerank.exceptions import EmptyInputError, ShapeError
+from stablerank.validation.arrays import Array, as_numpy, listed, to_float64
 
 __all__ = ["check_images"]
 
@@ -27,7 +26,9 @@ def check_images(X: Any, name: str = "images") -> list[Array]:
     >>> [image.shape for image in check_images([[0, 1, 0], [1, 0, 1]])]
     [(3,), (3,)]
     """
-    if hasattr(X, "detach") or hasattr(X, "toarray") or hasattr(X, "__array__"):
+    if getattr(X, "is_nested", False):  # torch's own ragged batches
+        samples = list(X.unbind())
+    elif hasattr(X, "detach") or hasattr(X, "toarray") or hasattr(X, "__array__"):
         raw = as_numpy(X, name)  # tensors, arrays, tables with column names
         if raw.ndim == 1 and raw.dtype != object:
             raise ShapeError(
@@ -35,12 +36,8 @@ def check_images(X: Any, name: str = "images") -> list[Array]:
                 "[X], of shape (1, n)"
             )
         samples = list(raw) if raw.ndim else []
-    elif isinstance(X, (str, bytes)) or not isinstance(X, Iterable):
-        raise DataTypeError(
-            f"{name} is a {type(X).__name__}; expected arrays of values"
-        )
     else:
-        samples = list(X)
+        samples = listed(X, name)
     if not samples:
         raise EmptyInputError(
             f"Found array with 0 sample(s) in {name} while a minimum of 1 is required."

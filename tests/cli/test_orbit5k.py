@@ -10,18 +10,21 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-import stablerank
-from stablerank import AlphaPersistence, Diagrams, DTMPersistence
+import stablerank as sr
+from stablerank import AlphaPersistence, DTMPersistence
 from stablerank.cli import main
-from stablerank.datasets import ORBIT_PARAMETERS, orbit5k
+from stablerank.cli.orbit5k import RADII, orbit_extractor
+from stablerank.datasets import ORBIT_PARAMETERS, orbit5k, orbit_split
 
-ROOT = Path(stablerank.__file__).parents[1]
-N_PER_CLASS = 2
+ROOT = Path(sr.__file__).parents[1]
+N_PER_CLASS = 4
 SMALL = ["orbit5k", "--n-per-class", str(N_PER_CLASS), "--n-jobs", "1"]
+SMALL += ["--seeds", "2", "--epochs", "3"]
 
 
 def entries(cache: Path) -> set[str]:
@@ -50,142 +53,135 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder, done.stdout
 
 
+def results(finished: tuple[Path, str]) -> dict[str, Any]:
+    text = (finished[0] / "out/deep/results.json").read_text()
+    return json.loads(text)
+
+
 def test_the_summary_counts_the_data(finished: tuple[Path, str]) -> None:
-    _, said = finished
-    assert "10 clouds of 1000 points, 2 for each of 5 classes" in said
-    for r in ORBIT_PARAMETERS:
-        assert f"r = {r}" in said
+    said = f"20 clouds of 1000 points, {N_PER_CLASS} for each of 5 classes"
+    assert said in finished[1]
 
 
-def test_the_summary_gives_mean_bars_by_channel_and_class(
+def test_the_table_is_the_mean_and_spread_of_the_splits(
     finished: tuple[Path, str],
 ) -> None:
-    folder, said = finished
-    summary = json.loads((folder / "out/deep/summary.json").read_text())
-    clouds, y = orbit5k(seed=3, n_per_class=N_PER_CLASS)
-    alpha = AlphaPersistence().fit_transform(clouds)
-    expected = [float(alpha.counts[y == label, 1].mean()) for label in range(5)]
-    assert summary["bars_per_cloud"]["alpha/H1"] == expected
-    (line,) = [row for row in said.splitlines() if row.startswith("alpha/H1")]
-    assert line.split()[1:] == [f"{mean:.1f}" for mean in expected]
+    found = results(finished)
+    table, splits = found["accuracy"], found["splits"]
+    assert list(table) == ["clean", *(f"{radius:g}" for radius in RADII)]
+    for name, cell in table.items():
+        values = [split["accuracy"][name] for split in splits]
+        assert cell["mean"] == pytest.approx(np.mean(values))
+        assert cell["std"] == pytest.approx(np.std(values, ddof=1))
+        assert f"{100 * cell['mean']:.1f} +- {100 * cell['std']:.1f}" in finished[1]
 
 
-def test_the_summary_times_every_stage(finished: tuple[Path, str]) -> None:
-    folder, said = finished
-    seconds = json.loads((folder / "out/deep/summary.json").read_text())["seconds"]
-    assert list(seconds) == ["data", "alpha", "dtm"]
+def test_the_results_name_every_setting(finished: tuple[Path, str]) -> None:
+    settings = results(finished)["settings"]
+    assert settings["data_seed"] == 3
+    assert settings["split_seeds"] == [0, 1]
+    assert settings["extractor"]["class"] == "PersistenceUnion"
+    assert settings["classifier"]["preset"] == "balanced"
+    assert settings["preset"]["schedule"]["epochs"] == 3
+
+
+def test_every_stage_is_timed(finished: tuple[Path, str]) -> None:
+    seconds = results(finished)["seconds"]
+    stages = ["data", "extraction", "training and certifying", "writing"]
+    assert list(seconds) == stages
     assert min(seconds.values()) > 0
-    for stage in seconds:
-        assert re.search(rf"^{stage} +\d+\.\d$", said, re.MULTILINE)
+    for stage in stages:
+        assert re.search(rf"^{stage} +\d+\.\d$", finished[1], re.MULTILINE)
 
 
-def test_the_size_of_the_cache_is_told(finished: tuple[Path, str]) -> None:
-    folder, said = finished
-    found = re.search(r"^Kept for the next run: (\S+) kB in cache$", said, re.MULTILINE)
-    assert found is not None
-    files = [path for path in (folder / "cache").rglob("*") if path.is_file()]
-    size = sum(path.stat().st_size for path in files) / 1000
-    assert float(found[1]) == pytest.approx(size, abs=0.1)
+def test_the_saved_models_and_certificates_are_those_of_the_table(
+    finished: tuple[Path, str],
+) -> None:
+    folder, _ = finished
+    clouds, y = orbit5k(seed=3, n_per_class=N_PER_CLASS)
+    for split in results(finished)["splits"]:
+        _, test = orbit_split(y, split["seed"])
+        own = folder / f"out/deep/split{split['seed']}"
+        cert = sr.load(own).certify(clouds[test], sr.Displacement())
+        expected = [split["accuracy"][k] for k in ("clean", "0.0005", "0.001")]
+        assert cert.accuracy(y[test], [0, 5e-4, 1e-3]).tolist() == expected
+        saved = np.load(own / "certificates.npz")
+        assert np.array_equal(saved["radius"], cert.radius)
 
 
-def test_the_bounds_are_those_of_the_extractors(finished: tuple[Path, str]) -> None:
-    folder, said = finished
-    written = json.loads((folder / "out/deep/summary.json").read_text())["bounds"]
-    threat = stablerank.Displacement()
-    for name, extractor in (("alpha", AlphaPersistence()), ("dtm", DTMPersistence())):
-        bound = extractor.bound(threat)
-        assert written[name]["constant"] == bound.constant
-        assert written[name]["ledger"] == bound.ledger
-        assert f"[{bound.ledger}]" in said
+def test_nothing_is_learned_from_the_clouds_before_the_split() -> None:
+    clouds, _ = orbit5k(seed=3, n_per_class=2)
+    union = orbit_extractor()
+    few, all_of_them = union.fit(clouds[:1]).spec(), union.fit(clouds).spec()
+    assert few == all_of_them
 
 
 def test_the_last_line_says_in_plain_words_what_is_proved(
     finished: tuple[Path, str],
 ) -> None:
-    folder, said = finished
-    n_bars = sum(
-        int(Diagrams.load(folder / f"out/deep/{name}.npz").counts.sum())
-        for name in ("alpha", "dtm")
-    )
-    last = said.splitlines()[-1]
-    assert last.startswith(f"In short: {n_bars} bars.")
-    assert "by up to 0.001" in last
-    assert "move by at most 0.001, and only bars no longer than 0.002" in last
+    table = results(finished)["accuracy"]
+    last = finished[1].splitlines()[-1]
+    assert last.startswith("In short: of 5 orbits that the model has not seen")
+    assert f"{100 * table['clean']['mean']:.1f} % are named right" in last
+    assert f"{100 * table['0.001']['mean']:.1f} % stay right" in last
 
 
-def test_the_written_diagrams_are_those_of_the_extractors(
-    finished: tuple[Path, str],
-) -> None:
-    folder, _ = finished
-    clouds, _ = orbit5k(seed=3, n_per_class=N_PER_CLASS)
-    for name, extractor in (("alpha", AlphaPersistence()), ("dtm", DTMPersistence())):
-        loaded = Diagrams.load(folder / f"out/deep/{name}.npz")
-        assert loaded.identical(extractor.fit_transform(clouds))
-
-
-def test_the_written_figure_is_a_picture(finished: tuple[Path, str]) -> None:
+@pytest.mark.parametrize("name", ["sandwich.png", "diagrams.png"])
+def test_the_figures_are_pictures(finished: tuple[Path, str], name: str) -> None:
     import matplotlib.image
 
-    picture = matplotlib.image.imread(finished[0] / "out/deep/diagrams.png")
+    picture = matplotlib.image.imread(finished[0] / "out/deep" / name)
     assert picture.shape[0] > 300
     assert picture.std() > 0
 
 
 def test_a_second_run_reads_the_cache_and_says_the_same(
     finished: tuple[Path, str],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder, said = finished
     before = entries(folder / "cache")
-    assert len(before) == 2 * 5 * N_PER_CLASS
+    assert len(before) == 2 * len(ORBIT_PARAMETERS) * N_PER_CLASS
 
     def refuse(*arguments: object) -> None:
         raise AssertionError("extracted again")
 
     for extractor in (AlphaPersistence, DTMPersistence):
         monkeypatch.setattr(extractor, "_transform_one", refuse)
+    monkeypatch.chdir(tmp_path)
     assert main([*SMALL, "--seed", "3", "--cache", str(folder / "cache")]) == 0
     again = capsys.readouterr().out.splitlines()
     assert entries(folder / "cache") == before
     assert again[-1] == said.splitlines()[-1]
-
-
-def test_another_seed_makes_other_diagrams(
-    finished: tuple[Path, str],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert main([*SMALL, "--seed", "4", "--cache", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] != finished[1].splitlines()[-1]
-
-
-def test_without_out_nothing_but_the_cache_is_written(
-    finished: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main([*SMALL, "--seed", "3", "--cache", str(finished[0] / "cache")]) == 0
-    assert list(tmp_path.iterdir()) == []
+    # Without --out the folder is named after the preset.
+    assert [p.name for p in tmp_path.iterdir()] == ["orbit5k-balanced"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--n-per-class", "0"], "n_per_class must be an integer >= 1"),
-        (["--n-per-class", "-5"], "n_per_class must be an integer >= 1"),
+        (["--seeds", "0"], "seeds must be an integer >= 1"),
+        (["--epochs", "0"], "epochs must be an integer >= 1"),
+        (["--preset", "best"], "preset must be one of 'balanced'"),
         (["--seed", "-1"], "seed"),
     ],
 )
-def test_numbers_out_of_range_are_one_clear_line(
+def test_wrong_values_are_one_clear_line_before_any_work(
     arguments: list[str],
     words: str,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["orbit5k", *arguments, "--cache", str(tmp_path)]) == 2
+    monkeypatch.chdir(tmp_path)
+    assert main(["orbit5k", *arguments]) == 2
     said = capsys.readouterr().err
     assert words in said
     assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made_fails_before_the_work(
@@ -203,7 +199,8 @@ def test_ctrl_c_leaves_a_whole_cache_from_which_the_next_run_goes_on(
 ) -> None:
     cache = tmp_path / "cache"
     arguments = ["orbit5k", "--n-per-class", "8", "--n-jobs", "2"]
-    arguments += ["--cache", str(cache)]
+    arguments += ["--epochs", "1", "--seeds", "1"]
+    arguments += ["--cache", str(cache), "--out", str(tmp_path / "out")]
     code = f"import sys; from stablerank.cli import main; sys.exit(main({arguments!r}))"
     run = subprocess.Popen(
         [sys.executable, "-c", code],
@@ -218,14 +215,14 @@ def test_ctrl_c_leaves_a_whole_cache_from_which_the_next_run_goes_on(
         time.sleep(0.01)
     os.killpg(run.pid, signal.SIGINT)
     _, said = run.communicate(timeout=60)
-    assert run.returncode == 130
+    assert run.returncode == 130, said
     assert said.splitlines()[-1] == (
         f"stablerank: interrupted; what is done is in {cache}; run again to go on"
     )
     assert "Traceback" not in said
     done = entries(cache)
     assert 5 <= len(done) < 2 * 40
-    assert main([*arguments[:3], "--n-jobs", "1", "--cache", str(cache)]) == 0
+    assert main(arguments) == 0
     assert entries(cache) > done
     clouds, _ = orbit5k(seed=0, n_per_class=8)
     alpha = AlphaPersistence(memory=str(cache)).fit_transform(clouds)

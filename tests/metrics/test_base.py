@@ -96,6 +96,21 @@ def test_projections_stay_in_the_ball_and_leave_alone_what_is_inside(
 
 
 @threats
+@pytest.mark.parametrize("seed", range(5))
+def test_what_lies_on_the_boundary_is_inside(threat: Threat, seed: int) -> None:
+    """Sizes are exact, so the radius that is the size takes the whole move."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(6, 3))
+    x_new = x.copy()
+    moved = slice(0, 1) if isinstance(threat, SinglePoint) else slice(None)
+    x_new[moved] += rng.normal(size=x[moved].shape) / 10
+    size = threat.distance_up(x, x_new)
+    np.testing.assert_array_equal(threat.project(x, x_new, size), x_new)
+    before = math.nextafter(size, 0)
+    assert (threat.project(x, x_new, before) != x_new).any()
+
+
+@threats
 @given(pair=pairs)
 def test_a_projection_is_a_new_array(threat: Threat, pair: tuple[Array, Array]) -> None:
     for radius in (0.0, 1.0, 1e9, math.inf):

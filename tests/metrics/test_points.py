@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 from stablerank.exceptions import InvalidInputError, NonFiniteError, ShapeError
 from stablerank.metrics import Budget, Displacement, Hausdorff, SinglePoint, Strain
+from stablerank.metrics.points import _roots
 from tests.checks import (
     above,
     assert_lipschitz,
@@ -56,6 +57,19 @@ def test_displacement_is_the_smallest_float_above_the_largest_move(
     pair: tuple[Array, Array],
 ) -> None:
     assert_smallest_root_above(Displacement().distance_up(*pair), max(squares(*pair)))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_moves_of_almost_one_length_are_told_apart(seed: int) -> None:
+    """Equal but for rounding, so that only exact numbers know the largest."""
+    angles = np.random.default_rng(seed).uniform(0, 7, 30)
+    x_new = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    x = np.zeros_like(x_new)
+    size = Displacement().distance_up(x, x_new)
+    assert_smallest_root_above(size, max(squares(x, x_new)))
+    np.testing.assert_array_equal(Displacement().project(x, x_new, size), x_new)
+    shorter = Displacement().project(x, x_new, math.nextafter(size, 0))
+    assert 0 < (shorter != x_new).any(axis=1).sum() < len(x)
 
 
 @given(pair=any_pairs)
@@ -272,6 +286,12 @@ def test_hausdorff_projections_allow_other_numbers_of_points(
         np.testing.assert_array_equal(projected, pair[1])
 
 
+def test_old_points_that_were_left_alone_are_restored() -> None:
+    x = np.array([[0.0, 0.0], [8.0, 0.0]])
+    projected = Hausdorff().project(x, np.array([[3.0, 4.0], [2.0, 0.0]]), 2.5)
+    np.testing.assert_array_equal(projected, [[1.5, 2.0], [2.0, 0.0], [8.0, 0.0]])
+
+
 @pytest.mark.parametrize(
     ("x", "x_new"),
     [
@@ -312,6 +332,12 @@ def holds(strain: float, ratios: list[Fraction]) -> bool:
 @example(pair=(np.array([[0.0], [2.0**-1074]]), np.array([[0.0], [2.0**-1073]])))
 @example(pair=(np.array([[0.0], [1e-300]]), np.array([[0.0], [1e300]])))
 @example(pair=(np.array([[0.0], [1.0]]), np.array([[0.0], [0.0]])))
+@example(  # the smallest distance doubles; in floats it goes from 2 units to 3
+    pair=(
+        np.array([[0.0, 0.0], [2.0**-1074, 2.0**-1074], [2.0**-900, 0.0]]),
+        np.array([[0.0, 0.0], [2.0**-1073, 2.0**-1073], [1.9 * 2.0**-900, 0.0]]),
+    )
+)
 def test_strain_is_the_smallest_float_above_every_relative_change(
     pair: tuple[Array, Array],
 ) -> None:
@@ -347,6 +373,23 @@ def test_the_strain_of_a_stretch_is_attained() -> None:
     assert Strain().distance_up(x, x * [1.5, 1.0]) == 0.5
     assert Strain().distance_up(x, x * [1.0, 0.25]) == 0.75
     assert Strain().distance_up(x, x * 2.0) == 1
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_pairs_that_stretch_almost_alike_are_told_apart(seed: int) -> None:
+    x = np.random.default_rng(seed).normal(size=(10, 3))
+    ratios = strains(x, x * 1.1)
+    size = Strain().distance_up(x, x * 1.1)
+    assert holds(size, ratios)
+    assert not holds(math.nextafter(size, 0), ratios)
+
+
+@given(value=st.fractions(0, 10**6))
+@example(value=Fraction(9, 4))
+def test_roots_are_enclosed_by_rationals(value: Fraction) -> None:
+    below, above = _roots(value)
+    assert below**2 <= value <= above**2
+    assert above - below <= Fraction(1, 2**200)
 
 
 def test_rigid_motions_have_no_strain_but_rounding() -> None:

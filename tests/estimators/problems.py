@@ -1,0 +1,63 @@
+"""Small problems that train in a fraction of a second."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stablerank import (
+    LipschitzClassifier,
+    LipschitzRegressor,
+    SRNClassifier,
+    SRNRegressor,
+)
+from stablerank.datasets import orbit5k
+
+SMALL: dict[str, Any] = {"hidden": (32,), "epochs": 8, "random_state": 0}
+
+
+def rings_and_blobs(n: int = 24, seed: int = 0) -> tuple[list[Any], NDArray[np.int64]]:
+    """Noisy circles (1) and discs (0) of 20 to 25 points; alpha tells them apart."""
+    rng = np.random.default_rng(seed)
+    clouds, y = [], np.arange(n) % 2
+    for label in y:
+        m = int(rng.integers(20, 26))
+        angle = rng.uniform(0, 2 * np.pi, m)
+        radius = np.ones(m) if label else np.sqrt(rng.uniform(0, 1, m))
+        cloud = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        clouds.append(cloud + rng.normal(0, 0.02, cloud.shape))
+    return clouds, y
+
+
+def halves(cloud: Any) -> NDArray[np.float64]:
+    """Weights of points that may move half as far as others."""
+    return np.full(len(cloud), 0.5)
+
+
+def orbits(n_per_class: int = 8, seed: int = 0) -> tuple[Any, NDArray[np.int64]]:
+    """Three classes of short orbits."""
+    return orbit5k(seed, n_per_class, n_points=60, rs=(2.5, 4.0, 4.3))
+
+
+def table(n: int = 60, seed: int = 0) -> tuple[Any, NDArray[np.int64]]:
+    """Two overlapping Gaussians in four dimensions."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 2
+    return rng.normal(size=(n, 4)) + 2.0 * y[:, None], y
+
+
+def estimators() -> dict[str, tuple[Any, Any, Any]]:
+    """Name to unfitted estimator, samples and targets."""
+    clouds, labels = rings_and_blobs()
+    rows, classes = table()
+    sizes = np.linspace(1, 2, len(clouds))
+    scaled = [s * c for s, c in zip(sizes, clouds, strict=True)]
+    return {
+        "SRNClassifier": (SRNClassifier(**SMALL), clouds, labels),
+        "SRNRegressor": (SRNRegressor(**SMALL), scaled, sizes),
+        "LipschitzClassifier": (LipschitzClassifier(**SMALL), rows, classes),
+        "LipschitzClassifier, l_2": (LipschitzClassifier(2, **SMALL), rows, classes),
+        "LipschitzRegressor": (LipschitzRegressor(**SMALL), rows, rows[:, 0]),
+    }

@@ -1,0 +1,29 @@
+"""Centring: batch statistics in training only, a fixed shift afterwards."""
+
+from __future__ import annotations
+
+import torch
+
+from stablerank.nn import MeanShift
+
+
+def test_training_centres_every_batch() -> None:
+    layer = MeanShift(3)
+    y = layer(torch.randn(20, 3) + 5)
+    assert y.mean(dim=0).abs().max() < 1e-5
+
+
+def test_the_running_mean_converges_to_the_mean() -> None:
+    torch.manual_seed(0)
+    layer = MeanShift(1)
+    for _ in range(100):
+        layer(torch.randn(50, 1) + 5)
+    assert abs(float(layer.mean) - 5) < 0.2
+
+
+def test_evaluation_does_not_look_at_the_batch() -> None:
+    layer = MeanShift(3).eval()
+    layer.prepare(torch.randn(20, 3))
+    x, before = torch.randn(10, 3), layer.mean.clone()
+    assert torch.equal(layer(x)[:1], layer(x[:1]))
+    assert torch.equal(layer.mean, before)
