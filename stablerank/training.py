@@ -33,7 +33,7 @@ __all__ = ["History", "Schedule", "fit"]
 #: The peak rate over the first one, and over the last one.
 _FIRST, _LAST = 25.0, 250_000.0
 #: A small data set is cut into this many batches, none smaller than that.
-_STEPS, _SMALLEST_BATCH = 10, 16
+_STEPS, _SMALLEST_BATCH = 10, 32
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,8 @@ def fit(
     >>> model, x = nn.Linear(1, 1), torch.linspace(-1, 1, 20)[:, None]
     >>> step = lambda batch: (model(x[batch]) - 3 * x[batch]).square().mean()
     >>> score = lambda: -float(step(torch.arange(20)).detach())
-    >>> history = fit(model, step, score, 20, Schedule(100, learning_rate=0.1), seed=0)
+    >>> schedule = Schedule(epochs=100, batch_size=5, learning_rate=0.1)
+    >>> history = fit(model, step, score, 20, schedule, seed=0)
     >>> bool(history.score[-1] > -0.01)
     True
     """
@@ -295,7 +296,7 @@ class _Run:
         if self.schedule.patience is None or not self.history.score:
             return False
         first_best = self.history.epoch[int(np.argmax(self.history.score))]
-        return self.epoch - first_best >= self.schedule.patience
+        return self.history.epoch[-1] - first_best >= self.schedule.patience
 
     def restore_best(self) -> None:
         """Put the best weights back and switch to evaluation."""
@@ -362,7 +363,10 @@ def _seeded(model: nn.Module, seed: int, epoch: int) -> Iterator[None]:
     devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
     state = int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
     with torch.random.fork_rng(devices=list(devices)):
-        torch.manual_seed(state)
+        # torch.manual_seed would queue a call, with its stack, for every GPU to come.
+        torch.default_generator.manual_seed(state)
+        for device in devices:
+            torch.cuda.default_generators[device.index].manual_seed(state)
         yield
 
 

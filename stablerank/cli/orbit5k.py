@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -180,9 +181,14 @@ def train_splits(
 
     tasks = (delayed(_split)(diagrams, y, seed, options) for seed in range(n_splits))
     done = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
-    # disable=None: silent where there is no terminal.
-    bar = tqdm(done, total=n_splits, desc="training", unit="split", disable=None)
-    return list(bar)
+    with warnings.catch_warnings():
+        # A worker that has loaded torch looks to loky as if it leaked, and is replaced.
+        warnings.filterwarnings(
+            "ignore", message="A worker stopped", category=UserWarning
+        )
+        # disable=None: silent where there is no terminal.
+        bar = tqdm(done, total=n_splits, desc="training", unit="split", disable=None)
+        return list(bar)
 
 
 def _split(diagrams: Diagrams, y: np.ndarray, seed: int, options: Any) -> Split:

@@ -8,6 +8,7 @@ ones that matter.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -253,12 +254,25 @@ def learn_classifier(
         on_epoch=network.set_progress,
         progress=progress,
         checkpoint=checkpoint,
+        task=_digest(
+            moved / unit, target, sample_weight, [validation_fraction, offsets, preset]
+        ),
     )
     with torch.no_grad():
         logits = network(inputs(kept)).double().cpu().numpy()
     model.to("cpu")
     beta = _calibrate(logits, target[valid])
     return Learned(scaling, network, unit, beta, history)
+
+
+def _digest(
+    features: Array, target: NDArray[Any], weight: Array, settings: list[Any]
+) -> str:
+    """Digest of everything that the loss and the score depend on."""
+    sha = hashlib.sha256(repr(settings).encode())
+    for array in (features, target, weight):
+        sha.update(np.ascontiguousarray(array).tobytes())
+    return sha.hexdigest()
 
 
 def _smallest_radius(logits: Tensor, target: Tensor, constants: Tensor) -> Tensor:

@@ -220,12 +220,15 @@ class Extractor(  # type: ignore[call-arg]
         )
         return self._pack(results)
 
-    def _check_parameters(self) -> None:
-        self._validate_params()
-        if self.memory == "":
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        if self.memory == "":  # to joblib it means the current folder
             raise InvalidInputError(
                 "memory is empty; name a folder, or use None for no cache"
             )
+
+    def _check_parameters(self) -> None:
+        self._validate_params()
         # Channels come in the order of the degrees, and a set has none.
         ordered = isinstance(self.homology_dimensions, (Sequence, np.ndarray))
         degrees = list(self.homology_dimensions)

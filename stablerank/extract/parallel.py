@@ -44,7 +44,7 @@ def run(
     progress : bool
         Show one bar if standard error is a terminal.
     label : str
-        Text of the bar; errors name it too.
+        Text of the bar.
 
     Examples
     --------

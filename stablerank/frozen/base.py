@@ -57,7 +57,7 @@ def matvec_up(weight: Array, x: Array) -> Array:
 
     Examples
     --------
-    >>> matvec_up(np.array([[1.0, -2.0], [0.0, 0.0]]), np.array([1.0, 1.0]))[1]
+    >>> float(matvec_up(np.array([[1.0, -2.0], [0.0, 0.0]]), np.array([1.0, 1.0]))[1])
     0.0
     """
     size = np.abs(weight)

@@ -17,6 +17,7 @@ import math
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stablerank.exceptions import InvalidInputError, ShapeError
@@ -104,7 +105,7 @@ class LinfDistance(Layer):
     def _distances(self, x: Tensor, centres: Tensor) -> Tensor:
         return norm_distances(x, centres, self.p if self.training else math.inf)
 
-    def _frozen_centres(self) -> np.ndarray:
+    def _frozen_centres(self) -> NDArray[np.float64]:
         name = type(self).__name__
         unit = to_float64(self.unit, f"{name}.unit")
         return to_float64(self.weight, f"{name}.weight") * unit

@@ -59,13 +59,17 @@ class Concatenated(Layer):
     def __init__(self, arms: Sequence[Layer]) -> None:
         super().__init__()
         self.arms = nn.ModuleList(arms)
-        norms = {(arm.norm_in, arm.norm_out) for arm in arms if arm.norm_in is not None}
-        if len(norms) > 1:
+        bound = {arm.norm_in for arm in arms} - {None}
+        self.norm_in = self.norm_out = bound.pop() if bound else None
+        # An arm for every norm gives back the norm that the others take.
+        free = {self.norm_in if arm.norm_in is None else arm.norm_out for arm in arms}
+        if bound or len(free) > 1:
+            norms = ", ".join(f"{arm.norm_in} to {arm.norm_out}" for arm in arms)
             raise UncertifiableLayerError(
-                f"arms between different norms, {sorted(map(str, norms))}, share no "
-                "constant: use layers of one norm"
+                f"arms between the norms {norms} share no constant; use layers of one "
+                "norm"
             )
-        self.norm_in, self.norm_out = norms.pop() if norms else (None, None)
+        self.norm_out = free.pop()
         constants = [arm.lipschitz for arm in arms]
         # The l_2 sum bounds the maximum too, where the norm is not known yet.
         in_l2 = self.norm_out != math.inf

@@ -144,8 +144,10 @@ def recast(X: Any, change: Callable[[Array], Any]) -> list[Any]:
 
 
 def weighted(threat: Threat, diagrams: Diagrams, X: Any) -> Diagrams:
-    """Diagrams with point weights noted, if the threat has some."""
-    return diagrams.with_weights(threat, list(X)) if threat == WEIGHTED else diagrams
+    """Diagrams with point weights noted, if the threat has some and samples points."""
+    if threat != WEIGHTED or not isinstance(X[0], np.ndarray):
+        return diagrams
+    return diagrams.with_weights(threat, list(X))
 
 
 # --- samples --------------------------------------------------------------------------

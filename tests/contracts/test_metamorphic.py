@@ -89,6 +89,13 @@ def split(bars: Array) -> tuple[Array, Array]:
     return bars[~alive], np.sort(bars[alive, 0])
 
 
+@rows("cloud", "matrix", "image", "graph")
+def test_a_change_of_one_in_a_thousand_would_be_seen(case: Case) -> None:
+    """A tester is tested: the comparison fails where bars differ."""
+    with pytest.raises(AssertionError):
+        assert_close(case.diagrams, case.diagrams, change=lambda bars: 1.001 * bars)
+
+
 # --- clouds ---------------------------------------------------------------------------
 
 

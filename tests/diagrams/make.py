@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from stablerank.diagrams import Diagrams, Source
@@ -73,3 +75,15 @@ def assert_same_source(a: Source | None, b: Source | None) -> None:
     assert a.parts.keys() == b.parts.keys()
     for name in a.parts:
         assert_same_source(a.parts[name], b.parts[name])
+
+
+def check_samples(part: Diagrams, whole: Diagrams, rows: Any) -> None:
+    """Sample i of the part is sample rows[i] of the whole, with all it carries."""
+    assert isinstance(part, Diagrams)
+    assert part.shape == (len(part),) == (len(rows),)
+    for i, row in enumerate(rows):
+        for mine, theirs in zip(part[i], whole[int(row)], strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+        np.testing.assert_array_equal(part.error[i], whole.error[row])
+    if whole.source is not None:
+        assert_same_source(part.source, whole.source[np.asarray(rows, np.int64)])

@@ -16,7 +16,6 @@ from sklearn.utils import _safe_indexing, resample, shuffle
 
 from stablerank.diagrams import Diagram, Diagrams
 from stablerank.exceptions import (
-    ChannelError,
     DiagramFormatError,
     IncompatibleDiagramsError,
     InvalidInputError,
@@ -24,24 +23,12 @@ from stablerank.exceptions import (
 from stablerank.metrics import Displacement
 from tests.diagrams.make import (
     assert_same,
-    assert_same_source,
+    check_samples,
     full_batch,
     random_list,
 )
 
 N = 9
-
-
-def check_samples(part: Diagrams, whole: Diagrams, rows: Any) -> None:
-    """Sample i of the part is sample rows[i] of the whole, with all it carries."""
-    assert isinstance(part, Diagrams)
-    assert part.shape == (len(part),) == (len(rows),)
-    for i, row in enumerate(rows):
-        for mine, theirs in zip(part[i], whole[int(row)], strict=True):
-            np.testing.assert_array_equal(mine, theirs)
-        np.testing.assert_array_equal(part.error[i], whole.error[row])
-    if whole.source is not None:
-        assert_same_source(part.source, whole.source[np.asarray(rows, np.int64)])
 
 
 # --- indexing -----------------------------------------------------------------------
@@ -295,152 +282,6 @@ def test_an_empty_selection_of_samples_is_a_batch() -> None:
     assert none.to_list() == list(none) == []
     assert_same(Diagrams.concat([none, full_batch()]), full_batch())
     assert Diagrams.from_list([], channels=["H1"]).channels == ("H1",)
-
-
-# --- one diagram --------------------------------------------------------------------
-
-
-def test_channels_are_asked_by_degree_or_name() -> None:
-    batch = Diagrams.from_list(
-        [{"H0": [(0.0, 1.0), (0.0, np.inf)], "H2": [(3.0, 4.0)], "odd": []}],
-        degrees=[0, 2, 1],
-    )
-    one = batch[0]
-    assert one.channels == ("H0", "H2", "odd")
-    np.testing.assert_array_equal(one[0], [[0.0, 1.0], [0.0, np.inf]])
-    np.testing.assert_array_equal(one[2], one["H2"])
-    np.testing.assert_array_equal(one[np.int64(2)], [[3.0, 4.0]])
-    assert one[1].shape == one["odd"].shape == (0, 2)
-    assert len(one) == 3
-
-
-@pytest.mark.parametrize(
-    ("key", "words"),
-    [
-        ("H7", "no channel 'H7'; there are alpha/H0, alpha/H1, dtm/H1"),
-        (1, "several channels have degree 1; ask by name: alpha/H1, dtm/H1"),
-        (5, "no channel has degree 5"),
-        (-1, "no channel has degree -1"),
-        (True, "a name or a degree"),
-        (1.0, "a name or a degree"),
-        (None, "a name or a degree"),
-        (slice(None), "a name or a degree"),
-    ],
-)
-def test_a_channel_that_is_not_there_is_named(key: Any, words: str) -> None:
-    with pytest.raises(ChannelError, match=words):
-        full_batch()[0][key]
-    with pytest.raises(ChannelError, match=words):
-        full_batch().select([key])
-
-
-# --- joining, choosing channels -----------------------------------------------------
-
-
-@pytest.mark.parametrize("cuts", [(0, 9), (3,), (0, 0, 4, 9), (2, 5, 7)], ids=str)
-def test_parts_of_a_batch_join_to_the_batch(cuts: tuple[int, ...]) -> None:
-    whole = full_batch(8, N)
-    parts = [whole[a:b] for a, b in zip((0, *cuts), (*cuts, N), strict=True)]
-    assert_same(Diagrams.concat(parts), whole)
-    assert_same(Diagrams.concat(iter(parts)), whole)
-
-
-def test_permuted_batches_join_in_their_order() -> None:
-    whole = full_batch(9, N)
-    rows = [5, 1, 1, 8]
-    check_samples(Diagrams.concat([whole[[5, 1]], whole[[1, 8]]]), whole, rows)
-
-
-def test_critical_vertices_are_padded_to_the_widest() -> None:
-    def batch(width: int) -> Diagrams:
-        critical = np.ones((1, 2, width), np.int64)
-        return Diagrams([[0.0, 1.0]], [[0, 1]], ["H0"], [0], critical=critical)
-
-    joined = Diagrams.concat([batch(1), batch(3)]).critical
-    np.testing.assert_array_equal(joined[0, 0], [1, -1, -1])
-    np.testing.assert_array_equal(joined[1, 0], [1, 1, 1])
-    without = Diagrams([[0.0, 1.0]], [[0, 1]], ["H0"], [0])
-    assert Diagrams.concat([batch(1), without]).critical is None
-
-
-def test_batches_that_do_not_fit_are_not_joined() -> None:
-    whole = full_batch()
-    plain = Diagrams.from_list(random_list(0, 2))
-    for other, words in (
-        (plain, "names"),
-        (whole.select(["alpha/H0"]), "names"),
-    ):
-        with pytest.raises(IncompatibleDiagramsError, match=words):
-            Diagrams.concat([whole, other])
-    fields = {"bars": [[0.0, 1.0]], "offsets": [[0, 1]], "channels": ["H0"]}
-    for mine, theirs, words in (
-        ({"degrees": [0]}, {"degrees": [1]}, "degrees"),
-        ({"convention": "radius"}, {"convention": "edge length"}, "conventions"),
-        ({"unit": "angstrom"}, {"unit": None}, "units"),
-    ):
-        one, other = (Diagrams(**{"degrees": [0]} | fields | x) for x in (mine, theirs))
-        with pytest.raises(IncompatibleDiagramsError, match=words):
-            one.check_like(other)
-    with pytest.raises(DiagramFormatError, match="at least one"):
-        Diagrams.concat([])
-
-
-def test_batches_of_different_extractors_are_joined_only_without_their_origin() -> None:
-    whole = full_batch()
-    other = Diagrams.concat([whole])
-    foreign = other.without_source()
-    assert foreign.source is None
-    assert foreign.identical(whole)
-    with pytest.raises(IncompatibleDiagramsError, match="without_source"):
-        Diagrams.concat([whole, foreign])
-    assert Diagrams.concat([foreign, foreign]).source is None
-
-
-def test_channels_are_selected_in_the_given_order() -> None:
-    whole = full_batch(10, N)
-    part = whole[2:7].select(["dtm/H1", 0], prefix="dtm/")
-    assert part.channels == ("H1", "alpha/H0")
-    assert part.degrees == (1, 0)
-    assert part.units == (None, "angstrom")
-    np.testing.assert_array_equal(part.error, whole.error[2:7][:, [2, 0]])
-    for i in range(5):
-        np.testing.assert_array_equal(part[i]["H1"], whole[i + 2]["dtm/H1"])
-        np.testing.assert_array_equal(part[i][0], whole[i + 2][0])
-    assert len(part.critical) == len(part.bars)
-    for channels in (["alpha/H0", 0], []):
-        with pytest.raises(ChannelError, match="different channels, at least one"):
-            whole.select(channels)
-
-
-def test_critical_vertices_stay_with_their_bars() -> None:
-    bars = np.array([[k, k + 1.0] for k in range(6)])
-    critical = np.repeat(np.arange(6)[:, None, None], 2, axis=1)
-    whole = Diagrams(
-        bars,
-        [[0, 1, 3], [3, 3, 6]],
-        ["H0", "H1"],
-        [0, 1],
-        critical=critical,
-    )
-    for part in (whole, whole[1:], whole[::-1], whole.select([1]), whole[[1, 0, 1]]):
-        own = part.compact()
-        np.testing.assert_array_equal(own.critical[:, 0, 0], own.bars[:, 0])
-
-
-def test_only_equal_bits_are_identical() -> None:
-    whole = full_batch(11, N)
-    assert whole.identical(whole[:])
-    assert not whole.identical(whole[::-1])
-    assert not whole.identical(whole[:-1])
-    assert not whole.identical(whole.select(whole.channels[:2]))
-    zero, minus = (Diagrams([[x, 1.0]], [[0, 1]], ["H0"], [0]) for x in (0.0, -0.0))
-    assert not zero.identical(minus)
-    one = {"bars": [[0.0, 1.0]], "offsets": [[0, 1]], "channels": ["H0"]}
-    assert not Diagrams(**one, degrees=[0]).identical(Diagrams(**one, degrees=[1]))
-    assert not zero.identical(Diagrams(**one, degrees=[0], error=1e-300))
-    assert not zero.identical(
-        Diagrams(**one, degrees=[0], essential=[1.0], essential_offsets=[[0, 1]])
-    )
 
 
 # --- weights, lists, tensors --------------------------------------------------------

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 from stablerank.exceptions import InvalidInputError, NonFiniteError, ShapeError
 from stablerank.metrics import Budget, Displacement, Hausdorff, SinglePoint, Strain
-from stablerank.metrics.points import _roots
+from stablerank.metrics.points import _roots, _rough_strain
 from tests.checks import (
     above,
     assert_lipschitz,
@@ -382,6 +382,16 @@ def test_pairs_that_stretch_almost_alike_are_told_apart(seed: int) -> None:
     size = Strain().distance_up(x, x * 1.1)
     assert holds(size, ratios)
     assert not holds(math.nextafter(size, 0), ratios)
+
+
+def test_the_strain_of_very_many_ties_is_a_few_ulp_above_them() -> None:
+    x = np.random.default_rng(0).normal(size=(50, 2))
+    size = Strain().distance_up(x, x * 1.1)
+    assert holds(size, strains(x, x * 1.1))
+    assert size <= 0.1 + 1e-13
+    rough = np.concatenate([_rough_strain(x, x * 1.1, i) for i in range(len(x))])
+    for bound, ratio in zip(rough.tolist(), strains(x, x * 1.1), strict=True):
+        assert holds(bound, [ratio])
 
 
 @given(value=st.fractions(0, 10**6))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from stablerank.exceptions import DataTypeError, NonFiniteError
+from stablerank.frozen import Program
 from stablerank.nn import Layer
 from tests.nn.layers import LIMIT, ROWS, WIDTH, attacked, made, program
 
@@ -166,3 +168,15 @@ def test_compiled_networks_train_alike(name: str) -> None:
     assert len(found) == len(expected) > 0
     for a, b in zip(found, expected, strict=True):
         assert torch.allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["linear, normalised", "distance", "BRO, wide"])
+def test_the_attack_notices_a_constant_that_is_too_small(name: str) -> None:
+    class Understated(Program):
+        def constants(self, moves: Any) -> list[Any]:
+            return [0.99 * c for c in super().constants(moves)]
+
+    norm = ROWS[name].norm
+    frozen = program(made(name), norm)
+    with pytest.raises(AssertionError):
+        attacked(Understated(frozen.inputs, frozen.operations), norm)

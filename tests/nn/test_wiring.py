@@ -66,6 +66,8 @@ def test_arms_in_l2_add_up_their_squares() -> None:
         lambda: Stack([LinfDistance(4, 4), MeanShift(4), L2Head(4, 2)]),
         lambda: Stack([L2Head(4, 4), BRO(4, 4)]),
         lambda: Concatenated([BRO(4, 4), LinfLinear(4, 4)]),
+        lambda: Concatenated([L2Head(4, 4), Identity()]),
+        lambda: Concatenated([L2Head(4, 4), BRO(4, 4)]),
         lambda: Skip(L2Head(4, 4)),
         lambda: Stack([BRO(4, 4), Skip(Stack([Abs(), LinfLinear(4, 4)]))]),
     ],
