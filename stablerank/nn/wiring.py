@@ -60,7 +60,7 @@ class Concatenated(Layer):
         super().__init__()
         self.arms = nn.ModuleList(arms)
         bound = {arm.norm_in for arm in arms} - {None}
-        self.norm_in = self.norm_out = bound.pop() if bound else None
+        self.norm_in = bound.pop() if bound else None
         # An arm for every norm gives back the norm that the others take.
         free = {self.norm_in if arm.norm_in is None else arm.norm_out for arm in arms}
         if bound or len(free) > 1:
