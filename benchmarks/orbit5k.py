@@ -62,7 +62,7 @@ def print_row(name: str, accuracy: dict[str, dict[str, float]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--preset", default="all", choices=["all", *PRESETS])
+    parser.add_argument("--preset", nargs="+", default=[*PRESETS], choices=[*PRESETS])
     parser.add_argument("--n-per-class", type=int, default=1000)
     parser.add_argument("--epochs", type=int, help="in place of the presets'")
     parser.add_argument("--n-jobs", type=int, default=-1)
@@ -78,10 +78,9 @@ def main() -> None:
     )
     diagrams = extractor.fit_transform(clouds)
     extraction = time.perf_counter() - start
-    names = [*PRESETS] if arguments.preset == "all" else [arguments.preset]
     results: dict[str, Any] = {}
     curves: dict[str, Any] = {}
-    for name in names:
+    for name in arguments.preset:
         start = time.perf_counter()
         splits = train_splits(
             diagrams,
