@@ -1,13 +1,13 @@
 """How accurate, how stable: the presets on orbits that nobody has tuned on.
 
-    python benchmarks/orbit5k.py --seeds 5 [--preset all]
+    python benchmarks/orbit5k.py --seeds 5 [--preset balanced robust]
 
 The data seed below is used here and nowhere else: no feature, loss or schedule was
 chosen on these orbits.  Within a split every choice falls on the validation part of
 the training clouds; the 30 % test clouds are looked at once, to be certified.
 
 Part of the accuracy comes through the border of the square: orbits live on a torus,
-the grid of the distance to measure does not, and on the torus its gain halves.
+the grid of the distance to measure does not, and gains from it.
 """
 
 from __future__ import annotations

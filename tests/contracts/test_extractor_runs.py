@@ -14,6 +14,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+from joblib.parallel import SequentialBackend
 
 from stablerank import CubicalPersistence, Diagrams, PersistenceUnion
 from stablerank.exceptions import CostLimitError, StableRankError
@@ -82,17 +83,43 @@ def test_threads_give_the_same_bits(case: Case) -> None:
     assert dgms.identical(Diagrams.concat([case.diagrams] * 7))
 
 
-@pytest.mark.nightly
+class Nowhere(SequentialBackend):
+    """A backend that takes no work."""
+
+    def configure(self, *args: Any, **kwargs: Any) -> int:
+        raise AssertionError("a sample was sent on to other workers")
+
+
+joblib.register_parallel_backend("nowhere", Nowhere)
+
+
 @each
-def test_a_dask_cluster_gives_the_same_bits(case: Case) -> None:
+def test_a_worker_computes_its_samples_itself(case: Case) -> None:
+    # An engine with a parallel loop of its own would wait for workers that wait.
+    extractor = case.fitted()
+    with joblib.parallel_config(backend="nowhere"):
+        for sample in extractor._read(list(case.X)):
+            extractor._extract(sample, None)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """Two dask workers; dask is an optional extra."""
     distributed = pytest.importorskip("distributed")
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster),
-        joblib.parallel_config(backend="dask"),
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as running,
+        distributed.Client(running),
     ):
+        yield
+
+
+@pytest.mark.nightly
+@pytest.mark.usefixtures("cluster")
+@each
+def test_a_dask_cluster_gives_the_same_bits(case: Case) -> None:
+    with joblib.parallel_config(backend="dask"):
         dgms = case.fitted().transform(list(case.X) * 7)
     assert dgms.identical(Diagrams.concat([case.diagrams] * 7))
 

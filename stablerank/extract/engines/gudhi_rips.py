@@ -8,6 +8,7 @@ a bar is an entry of the matrix, to the bit.
 from __future__ import annotations
 
 import numpy as np
+from joblib import parallel_config
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 
@@ -50,7 +51,11 @@ def rips_bars(
         n_jobs=1,
     )
     edges = values if whole else _edges_up_to(values, min(limit, cone))
-    return [np.asarray(bars) for bars in engine.fit_transform([edges])[0]]
+    # The engine runs through joblib too.  In a worker of dask it would send its own
+    # work back to the cluster, which cannot read it, and wait for ever.
+    with parallel_config(backend="sequential"):
+        found = engine.fit_transform([edges])[0]
+    return [np.asarray(bars) for bars in found]
 
 
 def _edges_up_to(values: Array, limit: float) -> coo_matrix:
