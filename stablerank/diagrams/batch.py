@@ -11,7 +11,7 @@ live in a second buffer that bar functions never see.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -141,6 +141,11 @@ class Diagrams:
         >>> Diagrams.from_list([{"H1": [(0.0, 1.0)]}])[0][1]
         array([[0., 1.]])
         """
+        if isinstance(samples, (Mapping, str)) or not isinstance(samples, Iterable):
+            raise DiagramFormatError(
+                f"diagrams is a {type(samples).__name__}; expected a list with one "
+                "entry a sample: for a single sample pass [sample]"
+            )
         return cls(**read_samples(list(samples), channels, degrees), **properties)
 
     @staticmethod

@@ -23,12 +23,22 @@ def per_channel(value: Any, n_channels: int, what: str) -> tuple[Any, ...]:
     """Repeat a single value, or check a sequence of one value a channel."""
     if value is None or isinstance(value, str):
         return (value,) * n_channels
+    if not isinstance(value, Sequence):
+        raise DiagramFormatError(
+            f"{what} is a string, or one for each channel; got {value!r}"
+        )
     values = tuple(value)
     if len(values) != n_channels:
         raise DiagramFormatError(
             f"{len(values)} values of {what}, {n_channels} channels"
         )
     return values
+
+
+def _is_degree(k: Any) -> bool:
+    """Whether k is an integer >= 0, and no boolean."""
+    whole = isinstance(k, (int, np.integer)) and not isinstance(k, bool)
+    return whole and int(k) >= 0
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,10 @@ class Channels:
                 f"{len(degrees)} degrees for channels {tuple(names)}; give at least "
                 "one channel, one degree per channel and different names"
             )
+        if not all(isinstance(name, str) for name in names):
+            raise DiagramFormatError(f"channels are names (str), got {tuple(names)}")
+        if not all(_is_degree(k) for k in degrees):
+            raise DiagramFormatError(f"degrees are integers >= 0, got {tuple(degrees)}")
         return cls(
             tuple(names),
             tuple(int(k) for k in degrees),

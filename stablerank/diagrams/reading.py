@@ -29,7 +29,7 @@ def read_samples(
         first = samples[0] if samples else None
         degrees = getattr(first, "degrees", None)  # a Diagram knows its own
     if degrees is None:
-        degrees = [_degree_of(name, i) for i, name in enumerate(names)]
+        degrees = [_degree_of(str(name), i) for i, name in enumerate(names)]
     bars, births = _split_samples(samples, names)
     finite = Ragged.of(bars, len(names), (2,))
     essential = Ragged.of(births, len(names), ())

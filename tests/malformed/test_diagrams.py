@@ -55,6 +55,8 @@ REFUSED = table(
     ),
     Row("one bar", [[(0.0, 1.0), (0.5, 2.0)]], DiagramFormatError, ("(2,)", "(m, 2)")),
     Row("ragged bars", bars((0.0, 1.0), (0.0,)), DiagramFormatError, ("ragged",)),
+    Row("a number", 3, DiagramFormatError, ("int", "[sample]")),
+    Row("a mapping", {"H1": [(0.0, 1.0)]}, DiagramFormatError, ("dict", "[sample]")),
     Row("one array", [np.ones((1, 2))], DiagramFormatError, ("one array", "[array]")),
     Row("numbers", [[1.0, 2.0]], DiagramFormatError, ("channel H0", "(m, 2)")),
     Row("bare number", [1.0], DiagramFormatError, ("[0]", "homology degree")),
@@ -149,3 +151,21 @@ def test_diagrams_of_other_channels_or_units_do_not_join() -> None:
     ):
         with pytest.raises(IncompatibleDiagramsError, match="expected"):
             Diagrams.concat([one, other])
+
+
+@pytest.mark.parametrize(
+    ("properties", "word"),
+    [
+        ({"channels": [1, 2]}, "names"),
+        ({"unit": 3}, "unit"),
+        ({"convention": 3}, "convention"),
+        ({"degrees": [0.5, 1]}, "integers"),
+        ({"degrees": [-1, 1]}, "integers"),
+        ({"degrees": [True, 1]}, "integers"),
+    ],
+)
+def test_properties_that_make_no_sense_are_refused(
+    properties: dict[str, Any], word: str
+) -> None:
+    with pytest.raises(DiagramFormatError, match=word):
+        Diagrams.from_list([GOOD], **properties)
