@@ -233,17 +233,22 @@ def mixture_features(
 
 
 def _pinned(diagrams: Diagrams, bounds: Mapping[str, Sequence[Bound]]) -> list[str]:
-    """Channels with a theorem for sorted deaths: their bars are born at 0."""
+    """Pinned channels of diagrams that a model can be frozen for."""
     if not np.isfinite(diagrams.error).all():
         raise InvalidInputError(
             "the extractor does not bound its own error, so no limit of it can be "
             "frozen with the model; choose options whose error is known, such as "
             "precision='safe' (alpha) or sparse=None (Rips)"
         )
+    return pinned_channels(bounds)
+
+
+def pinned_channels(bounds: Mapping[str, Sequence[Bound]]) -> list[str]:
+    """Channels with a theorem for sorted deaths: their bars are born at 0."""
     return [
         name
         for name, own in bounds.items()
-        if any(isinstance(b.target, SortedDeaths) for b in own)
+        if any(isinstance(bound.target, SortedDeaths) for bound in own)
     ]
 
 

@@ -9,7 +9,6 @@ simply gets good features.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,12 +21,15 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from stablerank.bounds import Bound
 from stablerank.certify.composition import compose
 from stablerank.diagrams import Diagrams
-from stablerank.estimators.base import TopologyMixin, channel_bounds
-from stablerank.exceptions import NoStabilityTheorem
+from stablerank.estimators.base import (
+    TopologyMixin,
+    pinned_channels,
+    training_bounds,
+)
 from stablerank.extract.base import Extractor
 from stablerank.extract.union import as_extractor
 from stablerank.frozen import Program
-from stablerank.metrics import BottleneckBall, SortedDeaths, Threat
+from stablerank.metrics import Threat
 from stablerank.represent.bank import FixedBank, design_bank
 from stablerank.represent.domain import bar_inputs
 
@@ -180,7 +182,7 @@ class StableRankTransformer(TopologyMixin, TransformerMixin, BaseEstimator):
         self._validate_params()
         extractor = self._new_extractor(X)
         diagrams = self._extract_fit(X, extractor)
-        pinned = _pinned(extractor, diagrams)
+        pinned = pinned_channels(training_bounds(extractor, diagrams))
         bank = design_bank(diagrams, pinned, size=self.size)
         inputs = bar_inputs(diagrams, pinned)
         program = Program(tuple(inputs), bank.operations(inputs))
@@ -202,17 +204,3 @@ class StableRankTransformer(TopologyMixin, TransformerMixin, BaseEstimator):
             own = as_extractor(self.extractor).__sklearn_tags__()
             tags.input_tags = own.input_tags
         return tags
-
-
-def _pinned(extractor: Extractor | None, diagrams: Diagrams) -> Collection[str]:
-    """Channels whose sorted deaths have a theorem under the usual threat."""
-    try:
-        threat = BottleneckBall() if extractor is None else extractor.default_threat
-        bounds = channel_bounds(extractor, threat, diagrams)
-    except NoStabilityTheorem:
-        return ()  # features without a certificate are still features
-    return [
-        name
-        for name, own in bounds.items()
-        if any(isinstance(bound.target, SortedDeaths) for bound in own)
-    ]

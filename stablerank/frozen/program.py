@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stablerank.bounds import Bound
 from stablerank.diagrams import Diagrams
 from stablerank.exceptions import (
     FileFormatError,
@@ -34,7 +33,7 @@ from stablerank.frozen.backend import backend_of
 from stablerank.frozen.bars import Deaths
 from stablerank.frozen.base import Array, Operation, Ragged, Range, matvec_up
 from stablerank.frozen.layers import Affine
-from stablerank.metrics import Metric, VectorNorm
+from stablerank.metrics import Metric
 from stablerank.rounding import add_up, mul_up, pow_up, sqrt_up, sum_up
 
 __all__ = ["BarInput", "Program", "VectorInput"]
@@ -247,14 +246,6 @@ class Program:
             root_two = pow_up(2.0, 0.5)
             pairs = np.asarray(mul_up(last[..., None], root_two)) * np.ones((n, n))
         return np.where(np.eye(n, dtype=bool), 0.0, pairs)
-
-    def output_bound(self, bounds: Mapping[str, Bound]) -> Bound:
-        """Worst bound from the threat to a single output, for people."""
-        worst = max(bounds.values(), key=lambda b: float(np.max(b.constant)))
-        own = self.constants({k: {b.target: 1.0} for k, b in bounds.items()})[-1]
-        norm = VectorNorm(self.norms[-1])
-        step = Bound(worst.target, norm, float(np.max(own)), "R3 . N1", "the network")
-        return step @ worst
 
     def after(self, register: int) -> Program:
         """Return the program that starts from the vector in a register.
