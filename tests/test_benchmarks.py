@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 
@@ -97,3 +98,31 @@ def test_the_benchmark_of_extraction_runs(tmp_path: Path) -> None:
         check=True,
     )
     assert '"over_bare_engine"' in out.read_text()
+
+
+def test_the_ablation_changes_one_thing_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    variants = script("ablation", monkeypatch).VARIANTS
+    default = asdict(variants["as it is"])
+    for name, variant in variants.items():
+        own = asdict(variant)
+        changed = {key for key in own if own[key] != default[key]}
+        # Slow variants are trained for fewer epochs, as a row of its own is.
+        epochs = own["preset"]["schedule"]["epochs"]
+        allowed = 2 if epochs == 10 and "preset" in changed else 1
+        assert len(changed) <= allowed, name
+
+
+@pytest.mark.nightly
+def test_the_ablation_runs(tmp_path: Path) -> None:
+    file = ROOT / "benchmarks" / "ablation.py"
+    out = tmp_path / "ablation.json"
+    options = ["--n-per-class", "12", "--seeds", "1", "--out", str(out)]
+    options += ["--only", "as it is", "bank: learnable, 10 epochs"]
+    subprocess.run(
+        [sys.executable, str(file), *options, "--cache", str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=True,
+    )
+    assert '"bank: learnable, 10 epochs"' in out.read_text()

@@ -150,7 +150,8 @@ def orbit_extractor() -> Any:
     from stablerank.extract import AlphaPersistence, DTMPersistence, PersistenceUnion
 
     square = [[0.0, 0.0], [1.0, 1.0]]
-    return PersistenceUnion([AlphaPersistence(), DTMPersistence(box=square)])
+    density = DTMPersistence(n_neighbors=(5, 10, 20, 50), box=square)
+    return PersistenceUnion([AlphaPersistence(), density])
 
 
 def train_splits(

@@ -49,7 +49,7 @@ PRESETS = {
     "robust": Preset(
         (0.0, 0.5, 1.5, 3.0, 4.5), 3.0, (0.0, 0.2, 0.2, 0.3, 0.3), _SCHEDULE
     ),
-    "accurate": Preset((0.5,), 5.0, (0.0,), _SCHEDULE),
+    "accurate": Preset((0.1,), 20.0, (0.0,), _SCHEDULE),
     #: The Stable Rank Network as it was proposed: learned contours, their inverse
     #: stable ranks, a network of l_inf-distance neurons.
     "paper": Preset(

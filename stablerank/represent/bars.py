@@ -150,10 +150,13 @@ class BarFunctionBank(RankedChannel):
     def forms(self, dtype: torch.dtype | None = None) -> Tensor:
         """Forms as they act, (F, 1 + J, 3): slopes at most 1, half-life first."""
         slopes, offsets = self.slopes.to(dtype), self.offsets.to(dtype)
-        size = slopes.abs().sum(dim=-1, keepdim=True)
+        large, small = slopes.abs().amax(-1, True), slopes.abs().amin(-1, True)
+        size = large + small
+        lost = small - (size - large)  # by rounding the sum, exactly
         # A little more than is needed, so that rounding cannot bring it above 1.
         slack = 1 + 8 * torch.finfo(slopes.dtype).eps
-        slopes = slopes / torch.where(size > 1, size * slack, 1.0)
+        long = (size > 1) | ((size == 1) & (lost > 0))
+        slopes = slopes / torch.where(long, size * slack, 1.0)
         own = torch.cat([slopes, offsets[..., None] * self.unit], dim=-1)
         half = own.new_tensor([-0.5, 0.5, 0.0]).expand(len(own), 1, 3)
         return torch.cat([half, own], dim=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -270,3 +271,15 @@ def test_wrong_use_is_named():
         BarFunctionBank("H1", [[[1.0, 2.0, 3.0]]], [0], unit=0.0)
     with pytest.raises(InvalidInputError, match="nothing to join"):
         Joined([])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_slopes_whose_sum_rounds_to_one_are_scaled_down(dtype):
+    bank = BarFunctionBank("H0", [[[-1 / 3, 2 / 3, 0.0]]], ranks=[0]).to(dtype)
+    with torch.no_grad():
+        eps = torch.finfo(dtype).eps
+        # The exact sum is 1 + eps / 4; rounded it is 1.
+        bank.slopes[0, 0] = torch.tensor([-(0.25 + eps / 4), 0.75], dtype=dtype)
+    assert bank.slopes.detach().abs().sum().item() == 1
+    assert sum(Fraction(abs(s)) for s in bank.slopes.flatten().tolist()) > 1
+    bank.check_invariant()
