@@ -96,6 +96,19 @@ class NumpyBackend:
         return block
 
     @staticmethod
+    def pad_image(x: Any, pads: tuple[int, ...], circular: bool) -> Any:
+        """Images (n, height, width, channels) with rows and columns added around."""
+        top, bottom, left, right = pads
+        around = ((0, 0), (top, bottom), (left, right), (0, 0))
+        return np.pad(x, around, mode="wrap" if circular else "constant")
+
+    @staticmethod
+    def windows(x: Any, size: tuple[int, int], stride: int) -> Any:
+        """Views (n, rows, columns, channels, *size) of padded images."""
+        view = np.lib.stride_tricks.sliding_window_view(x, size, axis=(1, 2))
+        return view[:, ::stride, ::stride]
+
+    @staticmethod
     def bar_functions(forms: Any, births: Any, deaths: Any) -> Any:
         """max(0, min_j (a_j b + c_j d + e_j)) of bars (N,) for forms (F, J, 3)."""
         # One function at a time: a few vectors stay in cache, tables (N, F) do not.
@@ -235,6 +248,24 @@ class TorchBackend:
         inside = torch.arange(longest, device=values.device) < counts[:, None]
         block = values.new_zeros((len(counts), longest, values.shape[1]))
         return block.masked_scatter(inside[..., None], values)
+
+    @staticmethod
+    def pad_image(x: Any, pads: tuple[int, ...], circular: bool) -> Any:
+        """Images (n, height, width, channels) with rows and columns added around."""
+        import torch
+
+        top, bottom, left, right = pads
+        channels_first = x.permute(0, 3, 1, 2)
+        mode = "circular" if circular else "constant"
+        padded = torch.nn.functional.pad(
+            channels_first, (left, right, top, bottom), mode=mode
+        )
+        return padded.permute(0, 2, 3, 1)
+
+    @staticmethod
+    def windows(x: Any, size: tuple[int, int], stride: int) -> Any:
+        """Views (n, rows, columns, channels, *size) of padded images."""
+        return x.unfold(1, size[0], stride).unfold(2, size[1], stride)
 
     @staticmethod
     def bar_functions(forms: Any, births: Any, deaths: Any) -> Any:

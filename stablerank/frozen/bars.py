@@ -7,7 +7,9 @@ gives, sorted descending and zero padded,
 
 because matched bars change by at most Lip * distance, unmatched ones are at most
 Lip * distance to the diagonal large, and sorting does not increase differences.  In
-l_p the same holds with W_{p,q} and the Lipschitz constant in l_q.
+l_p the same holds with W_{p,q} and the Lipschitz constant in l_q.  A bound of every
+single rank serves l_2 too, at sqrt(R) for R ranks [C1]: few ranks, or a theorem about
+all bars together, make a good vector in l_2.
 """
 
 from __future__ import annotations
@@ -300,7 +302,7 @@ class SortTop(Operation):
     def constant(self, *constants: Any, norms: tuple[float, ...]) -> Array:
         """Best of the valid chains, per coordinate; the l_2 sum for norm 2."""
         moves: BarMoves = constants[0]
-        by_function = _function_constants(moves, self.p)  # (..., F)
+        by_function = _function_constants(moves, self.p, len(self.ranks))  # (..., F)
         if math.isinf(self.p):
             return np.repeat(by_function, len(self.ranks), axis=-1)
         squares = mul_up(by_function, by_function)
@@ -329,26 +331,31 @@ def _in_norm(per_coordinate: Range, p: float) -> Range:
     return Range(size, error)
 
 
-def _function_constants(moves: BarMoves, p: float) -> Array:
-    """Smallest proved constant of every function's sorted values in l_p."""
+def _function_constants(moves: BarMoves, p: float, n_ranks: int = 0) -> Array:
+    """Smallest proved constant of every function's sorted values in l_p.
+
+    A bound of each value alone bounds `n_ranks` of them in l_2 by sqrt(n_ranks) times
+    as much [C1]; without `n_ranks` the values are not read one by one.
+    """
     found: list[Array] = []
     for metric, constant in moves.constants.items():
-        if moves.deaths and isinstance(metric, SortedDeaths) and metric.p <= p:
-            found.append(np.asarray(constant) * np.ones(1))
-        elif isinstance(metric, Bottleneck) and math.isinf(p):
-            found.append(np.asarray(mul_up(constant, moves.slopes[math.inf])))
-        elif (
-            isinstance(metric, Wasserstein)
-            and metric.p <= p
-            and metric.q in moves.slopes
-        ):
-            found.append(np.asarray(mul_up(constant, moves.slopes[metric.q])))
-        elif (
-            isinstance(metric, SortedLengths)
-            and metric.p <= p
-            and moves.lengths is not None
-        ):
-            found.append(np.asarray(mul_up(constant, moves.lengths)))
+        match metric:
+            case SortedDeaths() if moves.deaths:
+                slopes: Any = 1.0
+            case Bottleneck():
+                slopes = moves.slopes[math.inf]
+            case Wasserstein() if metric.q in moves.slopes:
+                slopes = moves.slopes[metric.q]
+            case SortedLengths() if moves.lengths is not None:
+                slopes = moves.lengths
+            case _:
+                continue
+        value = np.asarray(mul_up(constant, slopes)) * np.ones(1)
+        order = getattr(metric, "p", math.inf)  # the bottleneck distance has none
+        if order <= p:
+            found.append(value)
+        elif n_ranks and math.isinf(order):
+            found.append(np.asarray(mul_up(value, sqrt_up(float(n_ranks)))))
     if not found:
         known = ", ".join(str(metric) for metric in moves.constants) or "nothing"
         what = "sorted deaths" if moves.deaths else "functions of bars"

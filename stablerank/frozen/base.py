@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from stablerank.exceptions import FileFormatError, NonFiniteError
 from stablerank.metrics import Metric
-from stablerank.rounding import gamma
+from stablerank.rounding import gamma, mul_up, sqrt_up, sum_up
 
-__all__ = ["Operation", "Ragged", "Range", "matvec_up"]
+__all__ = ["Operation", "Ragged", "Range", "l2_up", "matvec_up"]
 
 Array = NDArray[np.float64]
 
@@ -67,8 +67,22 @@ def matvec_up(weight: Array, x: Array) -> Array:
         product = np.nextafter(product, np.inf)
     # inf * 0 is NaN in floats; the bound there is infinity.
     product = np.where(np.isnan(product), np.inf, product)
-    zero = (x != 0).astype(np.float64) @ (size != 0).astype(np.float64).T == 0
+    if (x != 0).all():  # as for almost every sample: no second product is needed
+        zero = ~size.any(axis=1)
+    else:
+        zero = (x != 0).astype(np.float64) @ (size != 0).astype(np.float64).T == 0
     return np.where(zero, 0.0, product)
+
+
+def l2_up(x: Array) -> float:
+    """Upper bound of the l_2 norm of all entries.
+
+    Examples
+    --------
+    >>> l2_up(np.array([3.0, -4.0]))
+    5.0
+    """
+    return float(sqrt_up(sum_up(mul_up(np.abs(x), np.abs(x)))))
 
 
 @dataclass(frozen=True, eq=False)

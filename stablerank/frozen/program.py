@@ -229,7 +229,10 @@ class Program:
         With an affine last layer sum_i |w_ci - w_ji| K_i in l_inf, and
         |w_c - w_j|_2 K in l_2; otherwise K_c + K_j, and sqrt(2) K [N9].
         """
-        registers = self.constants(moves)
+        return self.pairs(self.constants(moves))
+
+    def pairs(self, registers: Sequence[Any]) -> Array:
+        """L_cj from the constants of all registers; see `pair_constants`."""
         head, n = self.operations[-1], self.n_outputs
         if isinstance(head, Affine):
             below = registers[head.inputs[0]]

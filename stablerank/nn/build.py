@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -11,12 +12,16 @@ from torch import Tensor
 from stablerank.exceptions import InvalidInputError, ShapeError
 from stablerank.nn.activations import GroupSort
 from stablerank.nn.base import Layer, Stack
+from stablerank.nn.bronet import bronet_layers
 from stablerank.nn.distance import LinfDistance
 from stablerank.nn.linear_l2 import L2Head
 from stablerank.nn.linear_linf import LinfHead, LinfLinear
 from stablerank.nn.mean_shift import MeanShift
-from stablerank.nn.orthogonal import BRO
+from stablerank.nn.orthogonal import BRO, Cayley
+from stablerank.nn.rescaled import AOL, SLL
+from stablerank.nn.sandwich import Sandwich
 from stablerank.nn.sortnet import SortNeurons
+from stablerank.nn.splines import LinearSpline
 
 __all__ = ["NETWORKS", "Network", "build_network"]
 
@@ -102,12 +107,42 @@ def _of_distances(
     return Network([*layers, LinfHead(n_in, n_out)])
 
 
-def _bro(n_in: int, n_out: int, hidden: Sequence[int], group: int = 2) -> Network:
+def _l2(
+    block: Callable[..., Sequence[Layer]],
+    n_in: int,
+    n_out: int,
+    hidden: Sequence[int],
+    **options: Any,
+) -> Network:
     layers: list[Layer] = []
     for width in hidden:
-        layers += [BRO(n_in, width), _group_sort(width, group)]
+        layers += block(n_in, width, **options)
         n_in = width
     return Network([*layers, L2Head(n_in, n_out)])
+
+
+def _sorted(
+    layer: Callable[[int, int], Layer], n_in: int, width: int, group: int = 2
+) -> Sequence[Layer]:
+    return [layer(n_in, width), _group_sort(width, group)]
+
+
+def _sll(n_in: int, width: int) -> Sequence[Layer]:
+    # A residual block keeps its width; an orthonormal frame changes it.
+    return [SLL(width)] if n_in == width else [BRO(n_in, width), SLL(width)]
+
+
+def _sandwich(n_in: int, width: int) -> Sequence[Layer]:
+    return [Sandwich(n_in, width)]
+
+
+def _spline(n_in: int, width: int, n_knots: int = 17) -> Sequence[Layer]:
+    return [BRO(n_in, width), LinearSpline(width, n_knots)]
+
+
+def _bronet(n_in: int, n_out: int, hidden: Sequence[int], **options: Any) -> Network:
+    layers, width = bronet_layers(n_in, hidden, **options)
+    return Network([*layers, L2Head(width, n_out)])
 
 
 def _group_sort(width: int, group: int) -> GroupSort:
@@ -122,7 +157,15 @@ def _group_sort(width: int, group: int) -> GroupSort:
 #: Norm to name to builder; a builder takes (n_in, n_out, hidden, **options).
 NETWORKS: dict[float, dict[str, Callable[..., Network]]] = {
     math.inf: {"maxmin": _maxmin, "distance": _distance, "sortnet": _sortnet},
-    2: {"bro": _bro},
+    2: {
+        "bro": partial(_l2, partial(_sorted, BRO)),
+        "cayley": partial(_l2, partial(_sorted, Cayley)),
+        "aol": partial(_l2, partial(_sorted, AOL)),
+        "sll": partial(_l2, _sll),
+        "sandwich": partial(_l2, _sandwich),
+        "spline": partial(_l2, _spline),
+        "bronet": _bronet,
+    },
 }
 
 

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 from stablerank.frozen import (
+    CPL,
+    SLL,
     Abs,
     Add,
     Affine,
     BarFunctions,
     Concat,
     Contours,
+    Conv,
     Deaths,
     Diagonal,
     Distance,
+    GroupLength,
     GroupSort,
+    Householder,
     Program,
     ReLU,
+    Reorder,
+    Sandwich,
     SortNeuron,
     SortTop,
+    Spline,
     Tails,
 )
 
@@ -41,7 +49,10 @@ def run_exact(program: Program, start: list[Any]) -> list[Any]:
 
 
 def apply_exact(op: Any, *inputs: Any) -> Any:  # noqa: PLR0911, PLR0912 - one case each
-    """One operation on one sample, in Fractions (tails of order 2: squared)."""
+    """One operation on one sample, in Fractions; lengths are squared: they have roots.
+
+    (Tails of order 2, and GroupLength.)
+    """
     x = inputs[0]
     match op:
         case BarFunctions():
@@ -74,6 +85,13 @@ def apply_exact(op: Any, *inputs: Any) -> Any:  # noqa: PLR0911, PLR0912 - one c
         case Diagonal():
             scale, shift = _f(op.scale.tolist()), _f(op.shift.tolist())
             return [s * v + t for s, v, t in zip(scale, x, shift, strict=True)]
+        case Conv():
+            return _conv(op, x)
+        case Reorder():
+            return [x[i] for i in op.positions.tolist()]
+        case GroupLength():
+            groups = [x[i : i + op.size] for i in range(0, len(x), op.size)]
+            return [sum((v * v for v in g), Fraction(0)) for g in groups]
         case GroupSort():
             groups = [x[i : i + op.size] for i in range(0, len(x), op.size)]
             return [v for g in groups for v in sorted(g, reverse=True)]
@@ -95,6 +113,12 @@ def apply_exact(op: Any, *inputs: Any) -> Any:  # noqa: PLR0911, PLR0912 - one c
                 )
                 out.append(sum((s * t for s, t in zip(c, gaps, strict=False)), b))
             return out
+        case Spline():
+            return _splines(op, x)
+        case Householder():
+            return _reflected(op, x)
+        case SLL() | CPL() | Sandwich():
+            return _block(op, x)
         case Concat():
             return [v for part in inputs for v in part]
         case Add():
@@ -104,11 +128,73 @@ def apply_exact(op: Any, *inputs: Any) -> Any:  # noqa: PLR0911, PLR0912 - one c
 
 
 def _affine(op: Affine, x: Row) -> Row:
-    weight, bias = _f(op.weight.tolist()), _f(op.bias.tolist())
+    return _product(_f(op.weight.tolist()), x, _f(op.bias.tolist()))
+
+
+def _product(weight: list[Row], x: Row, bias: Row) -> Row:
     return [
         sum((w * v for w, v in zip(row, x, strict=True)), b)
         for row, b in zip(weight, bias, strict=True)
     ]
+
+
+def _block(op: SLL | CPL | Sandwich, x: Row) -> Row:
+    inner, bias, outer = (_f(part.tolist()) for part in op.parts)
+    units = [max(u, Fraction(0)) for u in _product(inner, x, bias)]
+    columns = [list(column) for column in zip(*outer, strict=True)]
+    step = [2 * v for v in _product(columns, units, [Fraction(0)] * len(columns))]
+    if isinstance(op, Sandwich):
+        return step
+    return [a - b for a, b in zip(x, step, strict=True)]
+
+
+def _splines(op: Spline, x: Row) -> Row:
+    """The sum of all kinks, without a lookup."""
+    result = []
+    for v, knots, slopes, value in zip(
+        x,
+        _f(op.knots.tolist()),
+        _f(op.slopes.tolist()),
+        _f(op.values.tolist()),
+        strict=True,
+    ):
+        total = value + slopes[0] * (v - knots[0])
+        for t, (before, after) in zip(knots, pairwise(slopes), strict=True):
+            total += (after - before) * max(v - t, Fraction(0))
+        result.append(total)
+    return result
+
+
+def _reflected(op: Householder, x: Row) -> Row:
+    for directions in _f(op.directions.tolist()):
+        moved: Row = []
+        for (a, b), (s, t) in zip(
+            directions, zip(x[::2], x[1::2], strict=True), strict=True
+        ):
+            beyond = max(a * s + b * t, Fraction(0))
+            moved += [s - 2 * beyond * a, t - 2 * beyond * b]
+        x = moved
+    return x
+
+
+def _conv(op: Conv, x: Row) -> Row:
+    """Straight from the definition, pixel by pixel."""
+    (height, width, n_in), (top, _, left, _) = op.shape, op.pads
+    kernel, bias = _f(op.kernel.tolist()), _f(op.bias.tolist())
+    rows, columns, n_out = op.out_shape
+    k_height, k_width = op.kernel.shape[2:]
+    around = op.padding == "circular"
+    result = []
+    for i, j, o in product(range(rows), range(columns), range(n_out)):
+        total = bias[o]
+        for s, t, c in product(range(k_height), range(k_width), range(n_in)):
+            a, b = i * op.stride + s - top, j * op.stride + t - left
+            if around:
+                a, b = a % height, b % width
+            if 0 <= a < height and 0 <= b < width:
+                total += kernel[o][c][s][t] * x[(a * width + b) * n_in + c]
+        result.append(total)
+    return result
 
 
 def _length(b: Fraction, d: Fraction, knots: Row, slopes: Row) -> Fraction:

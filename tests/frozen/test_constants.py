@@ -49,7 +49,7 @@ def test_no_pair_of_vectors_moves_the_output_more_than_its_constant(name: str) -
         assert (moved <= constant * step + slack).all()
 
 
-@pytest.mark.parametrize("name", ["affine", "diagonal", "distance"])
+@pytest.mark.parametrize("name", ["affine", "conv", "diagonal", "distance"])
 def test_a_sign_attack_comes_close_to_the_constant(name: str) -> None:
     program = vector_programs()[name]
     constant = program.constants(1.0)[-1]

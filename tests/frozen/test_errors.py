@@ -18,12 +18,14 @@ from stablerank.frozen import (
     BarInput,
     Concat,
     Contours,
+    Conv,
     Deaths,
     Diagonal,
     Distance,
     GroupSort,
     Program,
     ReLU,
+    Reorder,
     SortNeuron,
     SortTop,
     Tails,
@@ -35,6 +37,11 @@ from tests.frozen.exact import run_exact
 def _l1_rows(rng: np.random.Generator, n_out: int, n_in: int) -> Any:
     weight = rng.standard_normal((n_out, n_in))
     return weight / np.abs(weight).sum(axis=1, keepdims=True)
+
+
+def _conv(rng: np.random.Generator, **options: Any) -> Conv:
+    kernel = rng.standard_normal((5, 3, 2, 3))
+    return Conv((0,), kernel, rng.standard_normal(5), shape=(2, 4, 3), **options)
 
 
 def vector_programs() -> dict[str, Program]:
@@ -55,6 +62,10 @@ def vector_programs() -> dict[str, Program]:
             0.5 ** np.arange(1, 9),
             rng.standard_normal(5),
         ),
+        "conv": _conv(rng),
+        "conv, circular": _conv(rng, padding="circular", pads=(0, 1, 1, 1)),
+        "conv, stride": _conv(rng, stride=2, pads=(1, 1, 2, 3)),
+        "reorder": Reorder((0,), positions=rng.permutation(n)[:10], n_in=n),
         "add": Add((0, 0)),
         "concat": Concat((0, 0)),
     }
@@ -90,7 +101,7 @@ def test_the_computed_output_is_as_near_the_exact_one_as_stated(name: str) -> No
             assert abs(e) <= Fraction(s)
 
 
-@pytest.mark.parametrize("name", ["affine", "distance", "deep"])
+@pytest.mark.parametrize("name", ["affine", "conv", "distance", "deep"])
 def test_the_stated_error_is_not_vacuous(name: str) -> None:
     program = vector_programs()[name]
     assert program.rounding().max() < 1e-9 * program.ranges[-1].size.max()

@@ -11,6 +11,7 @@ from stablerank.exceptions import InvalidInputError, ShapeError
 from stablerank.frozen import Program, VectorInput
 from stablerank.nn import BRO, Abs, L2Head, LinfDistance, Network, Skip, build_network
 from stablerank.nn.build import NETWORKS
+from tests.nn.layers import network_options
 
 NAMES = [(norm, name) for norm, names in NETWORKS.items() for name in names]
 
@@ -21,7 +22,9 @@ def test_pair_constants_are_those_of_the_certificate(
     norm: float, name: str, hidden: tuple[int, ...]
 ) -> None:
     torch.manual_seed(0)
-    network = build_network(name, 10, 4, hidden).double().eval()
+    network = (
+        build_network(name, 10, 4, hidden, **network_options(name, 10)).double().eval()
+    )
     frozen = Program((VectorInput(10, norm, 4.0),), network.freeze(0))
     trained = network.pair_constants().detach().numpy()
     certified = frozen.pair_constants(1.0)
@@ -41,7 +44,7 @@ def test_pair_constants_count_hidden_layers_above_one() -> None:
 def test_a_network_is_refused_for_inputs_of_another_norm(
     norm: float, name: str
 ) -> None:
-    network = build_network(name, 10, 4, (16,))
+    network = build_network(name, 10, 4, (16,), **network_options(name, 10))
     network.check_norm(norm)
     other = 2 if math.isinf(norm) else math.inf
     with pytest.raises(InvalidInputError, match="choose from"):
@@ -73,7 +76,9 @@ def test_a_new_head_leaves_the_hidden_layers_alone() -> None:
 
 
 def test_unknown_names_and_networks_without_a_head_are_refused() -> None:
-    with pytest.raises(InvalidInputError, match="maxmin, distance, sortnet, bro"):
+    with pytest.raises(
+        InvalidInputError, match="maxmin, distance, sortnet, bro, cayley"
+    ):
         build_network("transformer", 3, 2)
     with pytest.raises(InvalidInputError, match="ends with a head"):
         Network([BRO(4, 4)])

@@ -9,7 +9,7 @@ import torch
 
 from stablerank.exceptions import InvalidInputError
 from stablerank.frozen import Program, VectorInput
-from stablerank.nn import L2Head, LinfHead
+from stablerank.nn import L2Head, L2ToLinf, LinfHead, MaxMin, Network
 
 HEADS = [
     (LinfHead, math.inf, "normalised"),
@@ -67,3 +67,16 @@ def test_an_unknown_kind_is_refused() -> None:
     for head in (LinfHead, L2Head):
         with pytest.raises(InvalidInputError, match="kind is"):
             head(3, 2, kind="orthonormal")
+
+
+@pytest.mark.parametrize("kind", ["normalised", "projected"])
+def test_an_l_inf_network_is_entered_from_l2_with_rows_of_length_one(kind: str) -> None:
+    torch.manual_seed(2)
+    network = Network([L2ToLinf(9, 6, kind), MaxMin(), LinfHead(6, 3)]).double()
+    network.check_norm(2)
+    frozen = Program((VectorInput(9, 2, 4.0),), network.freeze(0))
+    assert (frozen.constants(1.0)[1] <= 1 + 1e-12).all()
+    trained = network.pair_constants().detach().numpy()
+    assert (frozen.pair_constants(1.0) <= trained * (1 + 1e-9)).all()
+    with pytest.raises(InvalidInputError, match="kind is"):
+        L2ToLinf(9, 6, "free")

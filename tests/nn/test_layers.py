@@ -152,7 +152,7 @@ def test_the_box_of_the_programs_holds_the_inputs() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["network, maxmin", "network, distance", "network, bro"]
+    "name", ["network, maxmin", "network, distance", "network, bro", "network, mixed"]
 )
 def test_compiled_networks_train_alike(name: str) -> None:
     x = inputs(8)
@@ -170,7 +170,10 @@ def test_compiled_networks_train_alike(name: str) -> None:
         assert torch.allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["linear, normalised", "distance", "BRO, wide"])
+@pytest.mark.parametrize(
+    "name",
+    ["linear, normalised", "distance", "BRO, wide", "SLL", "sandwich", "spline, l_2"],
+)
 def test_the_attack_notices_a_constant_that_is_too_small(name: str) -> None:
     class Understated(Program):
         def constants(self, moves: Any) -> list[Any]:

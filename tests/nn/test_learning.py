@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,17 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from stablerank import FeatureBall, LipschitzClassifier, LipschitzRegressor
+from stablerank import (
+    FeatureBall,
+    LipschitzClassifier,
+    LipschitzRegressor,
+    load,
+    save,
+)
 from stablerank.exceptions import InvalidInputError
 from stablerank.frozen import Program
 from stablerank.nn.build import NETWORKS
+from tests.nn.layers import network_options
 
 NAMES = [(norm, name) for norm, names in NETWORKS.items() for name in names]
 
@@ -59,7 +67,14 @@ def test_classifiers_learn_and_no_attack_moves_a_label_within_its_radius(
     norm: float, name: str
 ) -> None:
     x, y = table()
-    clf = LipschitzClassifier(norm, name, hidden=(32, 16), epochs=40, random_state=0)
+    clf = LipschitzClassifier(
+        norm,
+        name,
+        hidden=(32, 16),
+        network_options=network_options(name, 5),
+        epochs=40,
+        random_state=0,
+    )
     cert = clf.fit(x[:120], y[:120]).certify(x[120:], FeatureBall(norm))
     assert cert.accuracy(y[120:]) > 0.8
     assert np.median(cert.radius) > 0.2
@@ -80,7 +95,13 @@ def test_regressors_learn_and_keep_their_constant(
     x, _ = table()
     y = np.stack([np.abs(x[:, 0]), 0.2 * x[:, 1]], axis=1)
     reg = LipschitzRegressor(
-        norm, name, lipschitz=lipschitz, hidden=(32,), epochs=40, random_state=0
+        norm,
+        name,
+        lipschitz=lipschitz,
+        hidden=(32,),
+        network_options=network_options(name, 5),
+        epochs=40,
+        random_state=0,
     ).fit(x, y)
     assert reg.score(x, y) > 0.5
     cert = reg.certify(x, FeatureBall(norm))
@@ -101,7 +122,27 @@ def test_the_norm_of_the_network_must_be_that_of_the_ball(
 ) -> None:
     x, y = table(30)
     other = 2 if math.isinf(norm) else math.inf
-    with pytest.raises(InvalidInputError, match="bounded in norm"):
-        LipschitzClassifier(other, name, epochs=1).fit(x, y)
-    with pytest.raises(InvalidInputError, match="bounded in norm"):
-        LipschitzRegressor(other, name, epochs=1).fit(x, y)
+    options = {"network_options": network_options(name, 5), "epochs": 1}
+    with pytest.raises(InvalidInputError, match="is bounded in l_"):
+        LipschitzClassifier(other, name, **options).fit(x, y)
+    with pytest.raises(InvalidInputError, match="is bounded in l_"):
+        LipschitzRegressor(other, name, **options).fit(x, y)
+
+
+@pytest.mark.parametrize(("norm", "name"), NAMES)
+def test_a_saved_network_certifies_as_it_did(
+    norm: float, name: str, tmp_path: Path
+) -> None:
+    x, y = table(60)
+    clf = LipschitzClassifier(
+        norm,
+        name,
+        hidden=(16, 16),
+        network_options=network_options(name, 5),
+        epochs=3,
+        random_state=0,
+    ).fit(x, y)
+    save(clf, tmp_path)
+    again, before = load(tmp_path).certify(x), clf.certify(x)
+    assert np.array_equal(again.radius, before.radius)
+    assert np.array_equal(again.label, before.label)

@@ -1,0 +1,134 @@
+"""Layers from images to images; each leaves one `Conv` behind.
+
+Images are flat vectors, row by row, pixel by pixel, the channels of a pixel side by
+side (height, width, channels), so that sorts and sums of neighbours, `GroupSort`
+among them, act on channels.  To torch this is an image in its channels-last format;
+nothing is copied on the way in or out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from stablerank.exceptions import InvalidInputError, ShapeError
+from stablerank.frozen import Conv, Operation
+from stablerank.nn.base import Layer, to_float64
+from stablerank.nn.dense import TOLERANCE
+
+__all__ = ["ConvLayer", "centred_pads", "convolved"]
+
+
+class ConvLayer(Layer):
+    """An l_2 contraction of images whose taps are a function of free parameters.
+
+        |K * x - K * x'|_2 <= sup over w of s(K^(w)) |x - x'|_2        [N7]
+
+    A subclass owes `forward` and `frozen_conv`.
+
+    Parameters
+    ----------
+    shape : (height, width, channels)
+        Of the input image.
+    channels : int
+        Of the output image.
+    kernel : Tensor of shape (., ., k, k)
+        Parameters before training.
+
+    Attributes
+    ----------
+    out_shape : (height, width, channels)
+        Of the output image.
+    """
+
+    norm_in = norm_out = 2
+    #: How far above 1 the bound of the frozen taps may be.
+    tolerance: ClassVar[float] = TOLERANCE
+
+    def __init__(self, shape: Sequence[int], channels: int, kernel: Tensor) -> None:
+        super().__init__()
+        height, width, n_in = (int(n) for n in shape)
+        size = kernel.shape[-1]
+        if size > min(height, width):
+            raise ShapeError(
+                f"a kernel of {size} wraps around an image of {height} x {width}; use "
+                f"kernel_size={min(height, width)}"
+            )
+        self.shape = height, width, n_in
+        self.out_shape = height, width, channels
+        self.kernel = nn.Parameter(kernel)
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def image(self, x: Tensor) -> Tensor:
+        """Flat vectors as images (batch, height, width, channels)."""
+        return x.to(self.kernel.dtype).unflatten(-1, self.shape)
+
+    def freeze(self, register: int) -> tuple[Operation, ...]:
+        """One `Conv` with its taps in float64."""
+        name = type(self).__name__
+        kernel = torch.from_numpy(to_float64(self.kernel, f"{name}.kernel"))
+        bias = torch.from_numpy(to_float64(self.bias, f"{name}.bias"))
+        with torch.no_grad():
+            return (self.frozen_conv(register, kernel, bias),)
+
+    def frozen_conv(self, register: int, kernel: Tensor, bias: Tensor) -> Conv:
+        """The operation, for parameters in float64."""
+        raise NotImplementedError
+
+    def check_invariant(self) -> None:
+        """Raise if the norm of the float64 taps is above 1 by more than `tolerance`."""
+        (conv,) = self.freeze(0)
+        assert isinstance(conv, Conv)
+        if conv.spectral_norm > 1 + self.tolerance:
+            raise InvalidInputError(
+                f"the taps of {type(self).__name__} have norm {conv.spectral_norm}"
+            )
+
+
+def centred_pads(kernel_size: int) -> tuple[int, int, int, int]:
+    """Rows and columns around an image by which a convolution keeps its size.
+
+    Examples
+    --------
+    >>> centred_pads(3), centred_pads(2)
+    ((1, 1, 1, 1), (1, 0, 1, 0))
+    """
+    before, after = kernel_size // 2, (kernel_size - 1) // 2
+    return before, after, before, after
+
+
+def convolved(
+    image: Tensor,
+    kernel: Tensor,
+    stride: int = 1,
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0),
+    padding: str = "zeros",
+) -> Tensor:
+    """What the frozen `Conv` computes, without its bias, for training.
+
+    Parameters
+    ----------
+    image : Tensor of shape (batch, height, width, n_in)
+        Images.
+    kernel : Tensor of shape (n_out, n_in, k_height, k_width)
+        Taps.
+    stride, pads, padding
+        As in `stablerank.frozen.Conv`.
+
+    Returns
+    -------
+    Tensor of shape (batch, out height, out width, n_out)
+
+    Examples
+    --------
+    >>> convolved(torch.ones(1, 4, 4, 3), torch.ones(2, 3, 2, 2)).shape
+    torch.Size([1, 3, 3, 2])
+    """
+    top, bottom, left, right = pads
+    mode = "circular" if padding == "circular" else "constant"
+    channels_first = image.permute(0, 3, 1, 2)
+    padded = nn.functional.pad(channels_first, (left, right, top, bottom), mode=mode)
+    return nn.functional.conv2d(padded, kernel, stride=stride).permute(0, 2, 3, 1)
