@@ -5,6 +5,12 @@ over the canonical JSON and all arrays.  `load` checks the hash, builds every op
 anew, so that every check runs and every constant is recomputed from the numbers, and
 never imports anything that a file names: only classes of this library are known, and
 an extractor from elsewhere is handed to `load`.
+
+A model that is replaced is there all the time.  No file system renames two files at
+once, so new tensors first lie beside the old ones, under a name with the hash that
+stands in the new JSON; renaming the JSON is the moment at which the new model is the
+model, and only then do its tensors take their usual name.  `load` looks for them in
+both places, so wherever a crash strikes, it finds the old model or the new one.
 """
 
 from __future__ import annotations
@@ -12,9 +18,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
-import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +41,10 @@ from stablerank.frozen import Program
 __all__ = ["load", "save"]
 
 SCHEMA = 1
+_HEADER, _TENSORS = "model.json", "model.safetensors"
+#: A hash, and the names of files that wait for the rename.
+_SHA256 = re.compile("[0-9a-f]{64}")
+_WAITING = re.compile(r"model-[0-9a-f]{16}\.(json|safetensors)")
 #: Files above this size are refused before they are read.
 LARGEST_FILE = 4 * 2**30
 #: First bytes of pickles (protocol 2 and up) and of zip files, which torch.save makes.
@@ -106,15 +117,9 @@ def save(estimator: Any, folder: str | os.PathLike[str]) -> None:
         "columns": _columns(estimator),
     }
     header["sha256"] = digest(header, arrays)
-    _replace_folder(
-        Path(folder),
-        {
-            "model.safetensors": pack_tensors(
-                {k: np.ascontiguousarray(v) for k, v in arrays.items()}
-            ),
-            "model.json": (json.dumps(header, indent=1) + "\n").encode(),
-        },
-    )
+    whole = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
+    text = json.dumps(header, indent=1) + "\n"
+    _replace(Path(folder), header["sha256"], text.encode(), pack_tensors(whole))
 
 
 def _columns(estimator: Any) -> list[str] | None:
@@ -156,27 +161,33 @@ def digest(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str
     return sha.hexdigest()
 
 
-def _replace_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write all files beside the folder, then swap; any failure leaves the old one."""
-    folder = folder.absolute()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+def _waiting(folder: Path, name: str, sha256: str) -> Path:
+    """Where a file of the model with this hash lies before it takes its name."""
+    stem, suffix = name.split(".")
+    return folder / f"{stem}-{sha256[:16]}.{suffix}"
+
+
+def _replace(folder: Path, sha256: str, header: bytes, tensors: bytes) -> None:
+    """Write a model; see the module for why in this order."""
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {_TENSORS: tensors, _HEADER: header}
+    waiting = {name: _waiting(folder, name, sha256) for name in files}
+    with ExitStack() as undo:
+        if is_new:
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
         for name, content in files.items():
-            with (fresh / name).open("wb") as file:
+            undo.callback(waiting[name].unlink, missing_ok=True)
+            with waiting[name].open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        fresh.chmod(0o755)
-        if folder.is_dir():
-            # Other files of the folder (certificates, plots) stay where they are:
-            # each model file is replaced by one atomic rename, the hash tells a mix.
-            for name in files:
-                (fresh / name).replace(folder / name)
-        else:
-            fresh.replace(folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        waiting[_HEADER].replace(folder / _HEADER)
+        undo.pop_all()  # the new model it is
+    waiting[_TENSORS].replace(folder / _TENSORS)
+    for path in folder.iterdir():  # of a process that was killed
+        if _WAITING.fullmatch(path.name):
+            path.unlink()
 
 
 def load(folder: str | os.PathLike[str], extractor: Extractor | None = None) -> Any:
@@ -210,28 +221,39 @@ def load(folder: str | os.PathLike[str], extractor: Extractor | None = None) -> 
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    contents = {}
-    for name in ("model.json", "model.safetensors"):
-        path = folder / name
-        if not path.is_file():
-            raise FileFormatError(f"{folder} has no {name}; is it a saved model?")
-        if path.stat().st_size > LARGEST_FILE:
-            raise FileFormatError(f"{path} is larger than {LARGEST_FILE} bytes")
-        contents[name] = path.read_bytes()
-        if contents[name].startswith(_PICKLE_MAGIC):
-            raise FileFormatError(f"{path} is a pickle; only safetensors are read")
     try:
-        header = json.loads(contents["model.json"])
-        arrays = parse_tensors(contents["model.safetensors"])
-    except (ValueError, SafetensorError) as error:
+        header = json.loads(_content(folder / _HEADER))
+        if not isinstance(header, dict):
+            raise FileFormatError(f"{folder}/{_HEADER} is not a JSON object")
+        arrays = parse_tensors(_content(_tensors_of(folder, header)))
+    except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
         msg = f"{folder} is not a saved model, or is damaged: {error}"
         raise FileFormatError(msg) from error
-    if not isinstance(header, dict):
-        raise FileFormatError(f"{folder}/model.json is not a JSON object")
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise NonFiniteError(f"{folder}: array {name} holds NaN or infinity")
     return header, arrays
+
+
+def _tensors_of(folder: Path, header: Mapping[str, Any]) -> Path:
+    """Tensors of a header: they wait still, or have their name."""
+    sha256 = header.get("sha256")
+    if isinstance(sha256, str) and _SHA256.fullmatch(sha256):
+        waiting = _waiting(folder, _TENSORS, sha256)
+        if waiting.is_file():
+            return waiting
+    return folder / _TENSORS
+
+
+def _content(path: Path) -> bytes:
+    if not path.is_file():
+        raise FileFormatError(f"{path.parent} has no {path.name}; is it a saved model?")
+    if path.stat().st_size > LARGEST_FILE:
+        raise FileFormatError(f"{path} is larger than {LARGEST_FILE} bytes")
+    content = path.read_bytes()
+    if content.startswith(_PICKLE_MAGIC):
+        raise FileFormatError(f"{path} is a pickle; only safetensors are read")
+    return content
 
 
 def _rebuild(

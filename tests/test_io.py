@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,7 +22,7 @@ from sklearn.exceptions import NotFittedError
 import stablerank as sr
 from stablerank import io
 from stablerank.exceptions import FileFormatError, InvalidInputError, NonFiniteError
-from tests.estimators.problems import SMALL, estimators, orbits, rings_and_blobs, table
+from tests.estimators.problems import SMALL, estimators, orbits, table
 
 ROOT = Path(sr.__file__).parents[1]
 NAMES = list(estimators())
@@ -64,31 +66,37 @@ def test_a_loaded_model_says_the_same_and_saves_the_same(
     assert all(np.array_equal(a[k], b[k]) for k in a.keys() | b.keys())
 
 
+LOAD_AND_ASK = """
+import sys
+import numpy as np
+import stablerank as sr
+from tests.estimators.problems import estimators
+for i, (_, X, _) in enumerate(estimators().values()):
+    model = sr.load(f"{sys.argv[1]}/{i}")
+    cert = model.certify(X)
+    said = [model.predict(X)]
+    said += [cert.radius] if hasattr(cert, "label") else [*cert.interval(0.1)]
+    np.savez(f"{sys.argv[2]}/{i}.npz", *said)
+"""
+
+
 def test_a_new_process_gives_equal_labels_and_radii(models, tmp_path: Path) -> None:
-    model, path = models["SRNClassifier"]
-    clouds, _ = rings_and_blobs(12, seed=5)
-    np.savez(tmp_path / "clouds.npz", *clouds)
-    code = (
-        "import sys, numpy as np, stablerank as sr\n"
-        "X = np.load(sys.argv[2]); X = [X[f'arr_{i}'] for i in range(len(X.files))]\n"
-        "cert = sr.load(sys.argv[1]).certify(X)\n"
-        "np.savez(sys.argv[3], label=cert.label, radius=cert.radius)\n"
-    )
+    folder = models[NAMES[0]][1].parent
     subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            code,
-            path,
-            tmp_path / "clouds.npz",
-            tmp_path / "said.npz",
-        ],
+        [sys.executable, "-c", LOAD_AND_ASK, folder, tmp_path],
         env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "12345"},
         check=True,
     )
-    here, said = model.certify(clouds), np.load(tmp_path / "said.npz")
-    assert np.array_equal(said["label"], here.label)
-    assert np.array_equal(said["radius"], here.radius)
+    for i, name in enumerate(NAMES):
+        model, X = models[name][0], estimators()[name][1]
+        cert = model.certify(X)
+        if hasattr(model, "classes_"):
+            expected = [model.predict(X), cert.radius]
+        else:
+            expected = [model.predict(X), *cert.interval(0.1)]
+        with np.load(tmp_path / f"{i}.npz") as said:
+            found = [said[f"arr_{k}"] for k in range(len(expected))]
+        assert all(map(np.array_equal, found, expected)), name
 
 
 def test_a_model_on_a_union_comes_back_with_its_grid(tmp_path: Path) -> None:
@@ -265,6 +273,49 @@ def test_a_full_disk_makes_no_half_model(tmp_path: Path, monkeypatch) -> None:
     with pytest.raises(OSError, match="No space left"):
         sr.save(model, tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("renames", "is_new"), [(0, False), (1, True), (2, True)])
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "interrupted"])
+def test_a_crash_between_two_renames_leaves_one_model_or_the_other(
+    folder: Path, renames: int, is_new: bool, killed: bool, monkeypatch
+) -> None:
+    X, y = table()
+    old = sr.load(folder)
+    new = sr.LipschitzClassifier(hidden=(16,), epochs=2, random_state=1).fit(X, y)
+    done, rename = [], Path.replace
+
+    def crash(self: Path, target: Path) -> Path:
+        if len(done) == renames:
+            raise KeyboardInterrupt
+        done.append(target)
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", crash)
+        if killed:  # a process that is killed cleans nothing up
+            patch.setattr(Path, "unlink", lambda self, missing_ok=False: None)
+        with contextlib.suppress(KeyboardInterrupt):
+            sr.save(new, folder)
+    assert len(done) == renames
+    found, expected = sr.load(folder), new if is_new else old
+    assert np.array_equal(found.predict_proba(X), expected.predict_proba(X))
+    # The next save leaves nothing of all this.
+    sr.save(old, folder)
+    assert {p.name for p in folder.iterdir()} == {"model.json", "model.safetensors"}
+    assert np.array_equal(sr.load(folder).predict_proba(X), old.predict_proba(X))
+
+
+def test_a_hash_leads_nowhere_but_into_the_folder(folder: Path) -> None:
+    (folder.parent / "x").mkdir()
+    (folder / "model-").mkdir()
+    shutil.copy(folder / "model.safetensors", folder.parent / "x/y.safetensors")
+    (folder / "model.safetensors").unlink()
+    header = json.loads((folder / "model.json").read_text())
+    for sha256 in ("/../../x/y", 3, None, "0" * 63):
+        (folder / "model.json").write_text(json.dumps(header | {"sha256": sha256}))
+        with pytest.raises(FileFormatError, match=r"no model\.safetensors"):
+            sr.load(folder)
 
 
 def test_saving_over_a_model_replaces_it_and_keeps_what_lies_beside(

@@ -1,8 +1,9 @@
 """The `stablerank` command: one sub-command a file, all in one table.
 
 A sub-command is a module with a one-line docstring (its help), `add_arguments(parser)`
-and `run(arguments)`.  Its module level imports the standard library only, so that
-`stablerank --help` answers at once; the work is imported by `run`.
+and `run(arguments)`, which may return an exit status.  Its module level imports the
+standard library only, so that `stablerank --help` answers at once; the work is
+imported by `run`.
 
 What a user did wrong is said in one line on standard error, with status 2, and what
 they interrupted ends with status 130, as in any shell.  A traceback is a bug of ours.
@@ -16,7 +17,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from stablerank import __version__
-from stablerank.cli import certify, fit, info, orbit5k, predict
+from stablerank.cli import certify, fit, info, orbit5k, predict, verify
 from stablerank.exceptions import StableRankError
 
 __all__ = ["COMMANDS", "main"]
@@ -27,6 +28,7 @@ COMMANDS: dict[str, ModuleType] = {
     "fit": fit,
     "predict": predict,
     "certify": certify,
+    "verify": verify,
     "info": info,
 }
 
@@ -66,8 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0 if all went well, 2 after an error that the message explains,
-        130 after Ctrl-C.
+        Exit status: 0 if all went well, 1 if `verify` found something wrong, 2 after
+        an error that the message explains, 130 after Ctrl-C.
 
     Examples
     --------
@@ -76,14 +78,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
-        arguments.run(arguments)
+        status: int = arguments.run(arguments) or 0
     except (StableRankError, OSError) as error:  # OSError: a folder, a full disk
         print(f"stablerank: {_one_line(error)}", file=sys.stderr)
         return _WRONG
     except KeyboardInterrupt as stop:
         print(f"stablerank: {_one_line(stop)}", file=sys.stderr)
         return _INTERRUPTED
-    return 0
+    return status
 
 
 def _one_line(error: BaseException) -> str:

@@ -17,6 +17,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass, field
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -196,9 +197,13 @@ def _is_number(cell: str) -> bool:
 def _read_parquet(file: Path) -> Found:
     try:
         import pandas
-    except ImportError:
-        raise MissingDependencyError("pandas", "test", "reading .parquet") from None
-    table = pandas.read_parquet(file)
+
+        table = pandas.read_parquet(file)
+    except ImportError:  # pandas itself looks for pyarrow when it needs it
+        what = "pandas with pyarrow"
+        raise MissingDependencyError(what, "test", f"reading {file}") from None
+    except ValueError as error:
+        raise FileFormatError(f"{file} cannot be read: {error}") from error
     yield from _group(file, {str(name): table[name].tolist() for name in table})
 
 
@@ -214,12 +219,18 @@ def _group(file: Path, columns: dict[str, list[Any]]) -> Found:
     for row in range(len(points)):
         groups.setdefault(None if clouds is None else clouds[row], []).append(row)
     for key, rows in groups.items():
-        own = None if labels is None else {labels[row] for row in rows}
-        if own is not None and len(own) > 1:
+        own = {None if labels is None else _label(labels[row]) for row in rows}
+        if len(own) > 1:
             raise FileFormatError(
                 f"{file}: cloud {key} has several labels, {sorted(map(str, own))[:3]}"
             )
-        yield key, points[rows], None if own is None else own.pop()
+        yield key, points[rows], own.pop()
+
+
+def _label(cell: Any) -> Any:
+    """A cell of a table; None where it is empty."""
+    missing = cell is None or cell == "" or (isinstance(cell, float) and isnan(cell))
+    return None if missing else cell
 
 
 _READERS = {

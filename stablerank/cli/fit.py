@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, required=True, metavar="DIR", help="the saved model")
     add("--labels", type=Path, metavar="FILE", help="npy, or text: [cloud,]label")
     add("--extractor", choices=_EXTRACTORS, default="alpha", help="filtration")
+    add("--norm", type=float, default=math.inf, help="inf, or 2: an l_2 budget")
     add("--preset", default="balanced", help="balanced, robust, accurate or paper")
+    add("--tail-p", type=float, default=math.inf, help="preset paper: 1, 2 or inf")
     add("--epochs", type=int, metavar="N", help="if not given, the preset's")
     add("--seed", type=int, default=0, help="of training")
     add("--n-jobs", type=int, default=-1, metavar="N", help="processes; -1: every core")
@@ -39,6 +42,10 @@ def run(arguments: argparse.Namespace) -> None:
     check_choice("preset", arguments.preset, tuple(PRESETS))
     if arguments.epochs is not None:
         check_count("epochs", arguments.epochs)
+    if not arguments.tail_p >= 1:
+        raise InvalidInputError(f"--tail-p is 1, 2 or inf, got {arguments.tail_p}")
+    if arguments.norm not in (2, math.inf):
+        raise InvalidInputError(f"--norm is 2 or inf, got {arguments.norm}")
     clouds = read_clouds(arguments.data, arguments.labels)
     y = clouds.y
     if y is None:
@@ -52,7 +59,9 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{len(y)} clouds in {len(names)} classes: {listed}")
     model = SRNClassifier(
         _extractor(arguments.extractor),
+        norm=arguments.norm,
         preset=arguments.preset,
+        tail_p=arguments.tail_p,
         epochs=arguments.epochs,
         random_state=arguments.seed,
         n_jobs=arguments.n_jobs,

@@ -65,7 +65,7 @@ def _model(folder: Path) -> list[tuple[str, str]]:
     extractor = getattr(model, "extractor_", None)
     if extractor is not None:
         facts.append(("extractor", " ".join(repr(extractor).split())))
-        facts.append(("usual threat", repr(extractor.default_threat)))
+        facts.append(("usual threat", repr(model._default_threat())))
     if hasattr(model, "feature_names_"):
         facts.append(("features", str(len(model.feature_names_))))
     for i in program.inputs:

@@ -150,8 +150,7 @@ def orbit_extractor() -> Any:
     from stablerank.extract import AlphaPersistence, DTMPersistence, PersistenceUnion
 
     square = [[0.0, 0.0], [1.0, 1.0]]
-    density = DTMPersistence(n_neighbors=(5, 10, 20, 50), box=square)
-    return PersistenceUnion([AlphaPersistence(), density])
+    return PersistenceUnion([AlphaPersistence(), DTMPersistence(box=square)])
 
 
 def train_splits(

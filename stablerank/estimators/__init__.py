@@ -11,6 +11,7 @@ _HOMES = {
     "SRNClassifier": "classifier",
     "SRNRegressor": "regressor",
     "StableRankTransformer": "transformer",
+    "certify_pipeline": "pipeline",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - a list of names

@@ -3,46 +3,55 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from stablerank.bounds import Bound
-from stablerank.certify.composition import _moves, _with_conversions
+from stablerank.certify.composition import best_moves, with_conversions
 from stablerank.diagrams import Diagrams, Source
 from stablerank.exceptions import (
+    EmptyInputError,
     FileFormatError,
     IncompatibleDiagramsError,
     InvalidInputError,
     NoStabilityTheorem,
-    ShapeError,
 )
 from stablerank.extract.base import Extractor
 from stablerank.extract.restore import restore_extractor
 from stablerank.extract.union import as_extractor
-from stablerank.frozen import BarInput, Operation, Program
+from stablerank.frozen import BarInput, Operation, Program, Tails
 from stablerank.metrics import (
     Bottleneck,
     BottleneckBall,
+    Budget,
+    Displacement,
     Metric,
+    PixelBudget,
+    PixelSup,
     SortedDeaths,
     Threat,
     Wasserstein,
     WassersteinBall,
 )
 from stablerank.represent.bank import design_bank
+from stablerank.represent.bank_l2 import design_l2_bank
 from stablerank.represent.base import Joined
 from stablerank.represent.domain import bar_inputs
 from stablerank.represent.vector import mixture_vectors
 
-__all__ = ["Features", "TopologyMixin", "check_target_length"]
+__all__ = ["Features", "TopologyMixin"]
 
 Array = NDArray[np.float64]
+
+#: What a model in l_2 is trained for where a model in l_inf is trained for the key.
+_IN_L2: dict[Threat, Threat] = {Displacement(): Budget(), PixelSup(): PixelBudget(2)}
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,7 @@ class TopologyMixin:
 
     extractor: Any
     extractor_: Extractor | None
+    program_: Program
     n_jobs: int | None
     progress: bool
     memory: Any
@@ -132,6 +142,8 @@ class TopologyMixin:
     @staticmethod
     def _extract_fit(X: Any, extractor: Extractor | None) -> Diagrams:
         if isinstance(X, Diagrams):
+            if not len(X):
+                raise EmptyInputError("the diagrams have 0 samples; nothing to fit")
             return X
         assert extractor is not None
         return extractor.fit(X).transform(X)
@@ -142,6 +154,13 @@ class TopologyMixin:
         if isinstance(X, Diagrams):
             if self.extractor_ is not None and X.source is not None:
                 self.extractor_._check_origin(X.source)
+            self.program_.check(X)
+            known = [i.channel for i in self.program_.inputs if isinstance(i, BarInput)]
+            if len(X.channels) > len(known):
+                raise IncompatibleDiagramsError(
+                    f"diagrams with channels {', '.join(X.channels)}, the model was "
+                    f"fitted to {', '.join(known)}; select these"
+                )
             return X
         if self.extractor_ is None:
             raise InvalidInputError(
@@ -149,6 +168,20 @@ class TopologyMixin:
                 "first, or fit with an extractor"
             )
         return self.extractor_.transform(X)
+
+    def _keep_program(
+        self, extractor: Extractor | None, diagrams: Diagrams, program: Program
+    ) -> None:
+        """Take over what a fit has found out about its input."""
+        self.extractor_, self.program_ = extractor, program
+        self.n_features_in_ = getattr(
+            extractor, "n_features_in_", len(diagrams.channels)
+        )
+        names = getattr(extractor, "feature_names_in_", None)
+        if names is not None:
+            self.feature_names_in_ = names
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
 
     @staticmethod
     def _weighed(diagrams: Diagrams, X: Any, threat: Threat) -> Diagrams:
@@ -159,17 +192,60 @@ class TopologyMixin:
 
     def _default_threat(self) -> Threat:
         check_is_fitted(self, "program_")
-        return (
-            BottleneckBall()
-            if self.extractor_ is None
-            else self.extractor_.default_threat
-        )
+        order = tail_order(self.program_)
+        if not math.isinf(order):
+            return WassersteinBall(order)
+        # Bars and their values have no norm; the first vector is the features'.
+        norm = next(n for n in self.program_.norms if not math.isnan(n))
+        return usual_threat(self.extractor_, norm)
 
     def _threat_bounds(
         self, threat: Threat, diagrams: Diagrams
     ) -> Mapping[str, Sequence[Bound]]:
         """Bounds of the extractor, by channel."""
-        return channel_bounds(self.extractor_, threat, diagrams)
+        bounds = channel_bounds(self.extractor_, threat, diagrams)
+        check_tails(tail_order(self.program_), threat, bounds)
+        return bounds
+
+
+def usual_threat(extractor: Extractor | None, norm: float) -> Threat:
+    """What a model whose features move in this norm is trained for.
+
+    In l_2 that is the l_2 norm of all moves together; on bars alone, W_2.
+
+    Examples
+    --------
+    >>> from stablerank.extract import AlphaPersistence
+    >>> usual_threat(AlphaPersistence(), 2), usual_threat(None, 2)
+    (Budget(), WassersteinBall(p=2, q=2))
+    """
+    if extractor is None:
+        return BottleneckBall() if math.isinf(norm) else WassersteinBall(2)
+    threat = extractor.default_threat
+    return threat if math.isinf(norm) else _IN_L2.get(threat, threat)
+
+
+def tail_order(program: Program) -> float:
+    """Smallest order of a program's tails; inf where it reads single bars only."""
+    orders = [op.p for op in program.operations if isinstance(op, Tails)]
+    return min(orders, default=math.inf)
+
+
+def check_tails(
+    order: float, threat: Threat, bounds: Mapping[str, Sequence[Bound]]
+) -> None:
+    """Raise unless tails of this order are stable under the threat [R1]."""
+    if math.isinf(order):
+        return
+    for own in bounds.values():
+        known = [b.target for b in own if isinstance(b.target, Wasserstein)]
+        if not any(w.p <= order and w.q in (1, 2, math.inf) for w in known):
+            raise NoStabilityTheorem(
+                f"tails of order {order:g} add up all bars, and the {threat} bounds no "
+                f"Wasserstein distance of order <= {order:g} with ground norm l_1, l_2 "
+                "or l_inf",
+                f"WassersteinBall({order:g}), or fit with tail_p=math.inf",
+            )
 
 
 def channel_bounds(
@@ -191,41 +267,52 @@ def channel_bounds(
 
 
 def training_bounds(
-    extractor: Extractor | None, diagrams: Diagrams
+    extractor: Extractor | None,
+    diagrams: Diagrams,
+    tail_p: float = math.inf,
+    norm: float = math.inf,
 ) -> Mapping[str, Sequence[Bound]]:
-    """Bounds under the extractor's usual threat, which set the scale of training.
+    """Bounds under the usual threat, which set the scale of training.
 
-    Where that has no theorem the model trains on moves of the bars, and refuses later
-    to certify anything else.
+    That is the extractor's. Where it has no theorem the model trains on moves of the
+    bars, and refuses later to certify anything else; tails of finite order are stable
+    under no other.
     """
+    if not math.isinf(tail_p):
+        return channel_bounds(extractor, WassersteinBall(tail_p), diagrams)
     if extractor is not None:
         try:
-            return extractor.bounds(extractor.default_threat, diagrams)
+            return extractor.bounds(usual_threat(extractor, norm), diagrams)
         except NoStabilityTheorem:
             pass
-    return channel_bounds(extractor, BottleneckBall(), diagrams)
+    return channel_bounds(extractor, usual_threat(None, norm), diagrams)
 
 
 def bank_features(
     diagrams: Diagrams,
     rows: NDArray[np.int64],
     bounds: Mapping[str, Sequence[Bound]],
+    norm: float = math.inf,
 ) -> Features:
     """Fixed bank, designed on the given rows and evaluated on all of them."""
     pinned = _pinned(diagrams, bounds)
     train = diagrams[rows]
-    bank = design_bank(train, pinned)
+    if math.isinf(norm):
+        bank = design_bank(train, pinned)
+    else:
+        bank = design_l2_bank(train, _together(bounds), pinned)
     inputs = [i for i in bar_inputs(train, pinned) if i.channel in bank.channels]
     operations = bank.operations(inputs)
     return frozen_features(diagrams, inputs, operations, bank.feature_names(), bounds)
 
 
 def mixture_features(
-    diagrams: Diagrams, bounds: Mapping[str, Sequence[Bound]]
+    diagrams: Diagrams, bounds: Mapping[str, Sequence[Bound]], tail_p: float
 ) -> tuple[Joined, Features]:
     """Learnable contours as they start, and what they give before training."""
     pinned = _pinned(diagrams, bounds)
-    vectors = mixture_vectors(diagrams, pinned)
+    # Ground norm and order are the same, as in the theorem on cells [X1].
+    vectors = mixture_vectors(diagrams, pinned, p=tail_p, q=tail_p)
     inputs = bar_inputs(diagrams, pinned)
     operations = vectors.freeze(inputs)
     names = vectors.feature_names()
@@ -252,6 +339,15 @@ def pinned_channels(bounds: Mapping[str, Sequence[Bound]]) -> list[str]:
     ]
 
 
+def _together(bounds: Mapping[str, Sequence[Bound]]) -> list[str]:
+    """Channels with a theorem about all their bars together, in l_2."""
+    return [
+        name
+        for name, own in bounds.items()
+        if any(getattr(bound.target, "p", math.inf) <= 2 for bound in own)
+    ]
+
+
 def frozen_features(
     diagrams: Diagrams,
     inputs: list[BarInput],
@@ -261,21 +357,15 @@ def frozen_features(
 ) -> Features:
     """Values and constants of a frozen representation."""
     program = Program(tuple(inputs), operations)
-    moves = _with_conversions(_moves(bounds, [i.channel for i in inputs], "constant"))
+    moves = with_conversions(
+        best_moves(bounds, [i.channel for i in inputs], "constant")
+    )
     # Where constants differ by sample, training uses the median one.
     typical = {
         name: {m: np.median(np.asarray(c)) for m, c in table.items()}
         for name, table in moves.items()
     }
-    constants = np.asarray(program.constants(typical)[-1])
     values = program.evaluate(diagrams)
+    # In l_2 one constant is that of all features together.
+    constants = np.broadcast_to(program.constants(typical)[-1], values.shape[1:])
     return Features(inputs, operations, names, values, constants)
-
-
-def check_target_length(n_samples: int, y: ArrayLike) -> None:
-    """Raise unless there is one target a sample."""
-    if np.ndim(y) == 0 or len(np.asarray(y)) != n_samples:
-        raise ShapeError(
-            f"{n_samples} samples but y has shape {np.shape(y)}; inconsistent numbers "
-            "of samples"
-        )

@@ -2,74 +2,45 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from stablerank.certify.certificate import Certificates
-from stablerank.certify.composition import certify
-from stablerank.diagrams import Diagrams
+from stablerank.certify.programs import certify
 from stablerank.estimators.base import (
-    TopologyMixin,
     bank_features,
-    check_target_length,
     mixture_features,
     training_bounds,
 )
+from stablerank.estimators.choices import (
+    check_checkpoint,
+    check_device,
+    wanted_radii,
+)
 from stablerank.estimators.learning import RowEncoder, learn_classifier
-from stablerank.estimators.presets import PRESETS
-from stablerank.exceptions import InvalidInputError, NonFiniteError
+from stablerank.estimators.many import ManyThreats
+from stablerank.estimators.presets import PRESETS, Preset
+from stablerank.estimators.srn import NetworkOnBars
+from stablerank.estimators.targets import class_weights, encode_labels
+from stablerank.exceptions import InvalidInputError, UncertifiableLayerError
 from stablerank.frozen import Program
-from stablerank.metrics import FeatureBall, Threat
-from stablerank.nn import Network, build_network
+from stablerank.metrics import Threat
 
-__all__ = ["ClassifierBase", "SRNClassifier", "encode_labels"]
+__all__ = ["ClassifierBase", "SRNClassifier", "preset_with_epochs"]
 
 Array = NDArray[np.float64]
 
 
-def encode_labels(y: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Sorted classes and the class number of every label.
-
-    Examples
-    --------
-    >>> encode_labels(["b", "a", "b"])[1]
-    array([1, 0, 1])
-    """
-    labels = column_or_1d(y, warn=True)
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        row = int(np.argmax(~np.isfinite(labels)))
-        raise NonFiniteError(f"Input y contains NaN or infinity in row {row}; drop it")
-    check_classification_targets(labels)
-    classes, target = np.unique(labels, return_inverse=True)
-    if len(classes) < 2:
-        raise InvalidInputError(
-            f"y has only one class, {classes[0]!r}; a classifier needs 2 at least"
-        )
-    return classes, target.astype(np.int64)
-
-
-def class_weights(
-    class_weight: str | Mapping[Any, float] | None,
-    classes: NDArray[Any],
-    target: NDArray[np.int64],
-) -> Array:
-    """Weight of every sample, with mean 1."""
-    by_class = compute_class_weight(class_weight, classes=classes, y=classes[target])
-    weights = np.asarray(by_class, np.float64)[target]
-    return weights / weights.mean()
-
-
-class ClassifierBase(ClassifierMixin, BaseEstimator):
+class ClassifierBase(ManyThreats, ClassifierMixin, BaseEstimator):
     """Predictions of the frozen program, which alone decides."""
 
     classes_: NDArray[Any]
@@ -101,46 +72,12 @@ class ClassifierBase(ClassifierMixin, BaseEstimator):
         p = np.exp(z - z.max(axis=1, keepdims=True))
         return np.asarray(p / p.sum(axis=1, keepdims=True))
 
-    def certify(self, X: Any, threat: Threat | None = None) -> Certificates:
-        """Certificates of the predictions for X.
-
-        Parameters
-        ----------
-        X : samples
-            As for `predict`.
-        threat : Threat, optional
-            What the radius measures; by default the usual one for this input.
-
-        Returns
-        -------
-        Certificates
-        """
-        raise NotImplementedError
-
-    def certify_many(
-        self, X: Any, threats: Sequence[Threat]
-    ) -> dict[Threat, Certificates]:
-        """Certificates under several threats, from one extraction.
-
-        Each holds by itself; never take the larger radius across threats [C4].
-        """
-        data = self._program_input(X)
-        return {
-            threat: self.certify(self._weighed(data, X, threat), threat)
-            for threat in threats
-        }
-
-    @staticmethod
-    def _weighed(data: Any, X: Any, threat: Threat) -> Any:
-        """Add to the program's input what only raw samples can say of a threat."""
-        return data
-
     def certified_score(self, X: Any, y: ArrayLike, eps: float = 0.0) -> float:
         """Share of samples that are right and certified at `eps`, default threat."""
         return float(self.certify(X).accuracy(y, eps))
 
 
-class SRNClassifier(TopologyMixin, ClassifierBase):
+class SRNClassifier(NetworkOnBars, ClassifierBase):
     """Classify point clouds, images or graphs by shape, with certified radii.
 
     Parameters
@@ -149,11 +86,21 @@ class SRNClassifier(TopologyMixin, ClassifierBase):
         Where diagrams come from; None is `AlphaPersistence()`, a list is a
         `PersistenceUnion`, "precomputed" takes `Diagrams`.
     network : str
-        Architecture; see `stablerank.nn.build_network`.
+        Architecture; "auto" is "maxmin" for l_inf and "bro" for l_2; see
+        `stablerank.nn.build_network`.
+    norm : {math.inf, 2}
+        In which features and network are bounded. inf: each feature moves little, for
+        perturbations that bound every point or pixel. 2: all of them together do, for
+        an l_2 budget shared by all points (`Budget`) or pixels (`PixelBudget`), and for
+        `WassersteinBall(2)`; these are then the usual threats.
     preset : {"balanced", "robust", "accurate", "paper"}
         How much clean accuracy to trade for radius. "paper" is the Stable Rank
         Network as it was proposed: learned contours and a network of l_inf-distance
         neurons, whatever `network` says.
+    tail_p : {1, 2, math.inf}
+        Of preset "paper": order p of the tails that its vectors hold. inf (the lengths
+        themselves) certifies displacements and bottleneck balls; 1 and 2 see the many
+        short bars together, and certify under `WassersteinBall` alone [R1].
     radii : "auto" or sequence of float
         Radii wanted, in units of the default threat; "auto" reads them off the
         spread of the data.
@@ -201,7 +148,9 @@ class SRNClassifier(TopologyMixin, ClassifierBase):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "network": [str],
+        "norm": [Options(numbers.Real, {2, math.inf})],
         "preset": [StrOptions(set(PRESETS))],
+        "tail_p": [Interval(numbers.Real, 1, None, closed="both")],
         "radii": [StrOptions({"auto"}), "array-like"],
         "hidden": ["array-like"],
         "network_options": [dict, None],
@@ -216,9 +165,11 @@ class SRNClassifier(TopologyMixin, ClassifierBase):
     def __init__(
         self,
         extractor: Any = None,
-        network: str = "maxmin",
+        network: str = "auto",
         *,
+        norm: float = math.inf,
         preset: str = "balanced",
+        tail_p: float = math.inf,
         radii: str | Sequence[float] = "auto",
         hidden: Sequence[int] = (256, 256),
         network_options: Mapping[str, Any] | None = None,
@@ -234,7 +185,9 @@ class SRNClassifier(TopologyMixin, ClassifierBase):
     ) -> None:
         self.extractor = extractor
         self.network = network
+        self.norm = norm
         self.preset = preset
+        self.tail_p = tail_p
         self.radii = radii
         self.hidden = hidden
         self.network_options = network_options
@@ -263,30 +216,33 @@ class SRNClassifier(TopologyMixin, ClassifierBase):
         """
         self._validate_params()
         classes, target = encode_labels(y)
-        if hasattr(X, "__len__"):  # said before the extraction, where it can be
-            check_target_length(len(X), y)
-        extractor = self._new_extractor(X)
-        diagrams = self._extract_fit(X, extractor)
-        check_target_length(len(diagrams), y)
-        bounds = training_bounds(extractor, diagrams)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        sample_weight = class_weights(self.class_weight, classes, target)
         preset = preset_with_epochs(self.preset, self.epochs)
+        self._check_tail_order(preset)
+        self._check_norm(preset)
+        radii = wanted_radii(self.radii)
+        check_device(self.device)
+        check_checkpoint(self.checkpoint)
+        extractor, diagrams = self._training_diagrams(X, y)
+        bounds = training_bounds(extractor, diagrams, self.tail_p, self.norm)
         encoder = None
         if preset.representation == "mixture":
-            vectors, features = mixture_features(diagrams, bounds)
+            vectors, features = mixture_features(diagrams, bounds, self.tail_p)
             encoder = RowEncoder(vectors, diagrams)
         else:
-            features = bank_features(diagrams, np.arange(len(diagrams)), bounds)
+            rows = np.arange(len(diagrams))
+            features = bank_features(diagrams, rows, bounds, self.norm)
         learned = learn_classifier(
             features.values,
             features.constants,
             target,
             build=self._build,
+            norm=self.norm,
             preset=preset,
-            radii=None if isinstance(self.radii, str) else list(self.radii),
-            sample_weight=class_weights(self.class_weight, classes, target),
+            radii=radii,
+            sample_weight=sample_weight,
             validation_fraction=self.validation_fraction,
-            seed=seed,
+            seed=self._seed(),
             device=self.device,
             progress=self.progress,
             checkpoint=self.checkpoint,
@@ -295,28 +251,36 @@ class SRNClassifier(TopologyMixin, ClassifierBase):
         body = features.operations
         if encoder is not None:
             body = encoder.representation.freeze(features.inputs)
-        head = learned.operations(features.register)
-        program = Program(tuple(features.inputs), (*body, *head))
+        operations = (*body, *learned.operations(features.register))
+        self._keep(extractor, diagrams, features, operations, learned.history)
         self.classes_ = classes
-        self.extractor_ = extractor
-        self.program_ = program
-        self.feature_register_ = features.register
-        self.feature_names_ = features.names
         self.inverse_temperature_ = learned.inverse_temperature
         self.unit_ = learned.unit
-        self.history_ = learned.history
-        self.n_features_in_ = getattr(
-            extractor, "n_features_in_", len(diagrams.channels)
-        )
         return self
 
-    def _build(self, n_in: int, n_out: int) -> Network:
-        options = dict(self.network_options or {})
-        name = PRESETS[self.preset].network or self.network
-        return build_network(name, n_in, n_out, tuple(self.hidden), **options)
+    def _architecture(self) -> str:
+        return PRESETS[self.preset].network or super()._architecture()
 
-    def _program_input(self, X: Any) -> Diagrams:
-        return self._diagrams(X)
+    def _check_norm(self, preset: Preset) -> None:
+        if preset.representation == "mixture" and self.norm == 2:
+            raise InvalidInputError(
+                f"preset={self.preset!r} with norm=2: its contours and its network of "
+                "l_inf-distance neurons are bounded in l_inf; choose another preset"
+            )
+
+    def _check_tail_order(self, preset: Preset) -> None:
+        """Raise before the extraction where the tails would not freeze after it."""
+        if preset.representation != "mixture" and not math.isinf(self.tail_p):
+            raise InvalidInputError(
+                f"tail_p={self.tail_p:g} with preset={self.preset!r}, which reads "
+                'single bars; tails are of preset="paper"'
+            )
+        if self.tail_p not in (1, 2, math.inf):
+            raise UncertifiableLayerError(
+                f"tails of order tail_p={self.tail_p:g} have no proved rounding, so "
+                "they would not freeze; choose 1, 2 or math.inf. `stable_rank` and "
+                "`represent.StableRankVector` take any order"
+            )
 
     def certify(self, X: Any, threat: Threat | None = None) -> Certificates:
         """Certificates of the predictions for X.
@@ -326,8 +290,9 @@ class SRNClassifier(TopologyMixin, ClassifierBase):
         X : samples or Diagrams
             As for `predict`.
         threat : Threat, optional
-            What the radius measures; by default the extractor's usual one. A
-            `FeatureBall` is around the representation vector.
+            What the radius measures; by default the extractor's usual one, or
+            `WassersteinBall(tail_p)` for tails of finite order. A `FeatureBall` is
+            around the representation vector.
 
         Returns
         -------
@@ -338,20 +303,12 @@ class SRNClassifier(TopologyMixin, ClassifierBase):
         Stability: for every x' with d(x, x') <= radius, `predict` gives the same
         label   [C2]
         """
-        threat = self._default_threat() if threat is None else threat
-        diagrams = self._weighed(self._diagrams(X), X, threat)
-        if isinstance(threat, FeatureBall):
-            # The ball is around the representation: only the network can stretch it.
-            vectors = self.program_.evaluate(diagrams, self.feature_register_)
-            network = self.program_.after(self.feature_register_)
-            return certify(network, vectors, threat, None, self.classes_)
-        bounds = self._threat_bounds(threat, diagrams)
-        return certify(self.program_, diagrams, threat, bounds, self.classes_)
+        program, data, threat, bounds = self._question(X, threat)
+        return certify(program, data, threat, bounds, self.classes_)
 
 
-def preset_with_epochs(name: str, epochs: int | None) -> Any:
-    from dataclasses import replace
-
+def preset_with_epochs(name: str, epochs: int | None) -> Preset:
+    """Return a preset, with another number of epochs if one is given."""
     preset = PRESETS[name]
     if epochs is None:
         return preset

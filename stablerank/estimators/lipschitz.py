@@ -19,26 +19,28 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from stablerank.certify.certificate import Certificates
-from stablerank.certify.composition import certify
+from stablerank.certify.programs import certify, certify_values
 from stablerank.certify.regression import RegressionCertificates
-from stablerank.estimators.base import check_target_length
-from stablerank.estimators.classifier import (
-    ClassifierBase,
-    class_weights,
-    encode_labels,
-    preset_with_epochs,
+from stablerank.estimators.choices import (
+    check_hidden,
+    named_network,
+    network_name,
+    wanted_radii,
 )
+from stablerank.estimators.classifier import ClassifierBase, preset_with_epochs
 from stablerank.estimators.learning import learn_classifier
 from stablerank.estimators.presets import PRESETS
 from stablerank.estimators.regression import learn_regression
-from stablerank.estimators.regressor import (
-    RegressorBase,
+from stablerank.estimators.regressor import RegressorBase
+from stablerank.estimators.targets import (
+    check_target_length,
+    class_weights,
+    encode_labels,
     read_targets,
-    regression_certificates,
 )
 from stablerank.frozen import Program, VectorInput
 from stablerank.metrics import FeatureBall, Threat
-from stablerank.nn import Network, build_network
+from stablerank.nn import Network
 from stablerank.training import Schedule
 
 __all__ = ["LipschitzClassifier", "LipschitzRegressor"]
@@ -63,11 +65,8 @@ class _TableMixin:
     network_options: Mapping[str, Any] | None
 
     def _build(self, n_in: int, n_out: int) -> Network:
-        options = dict(self.network_options or {})
-        name = self.network
-        if name == "auto":
-            name = "maxmin" if math.isinf(self.norm) else "bro"
-        return build_network(name, n_in, n_out, tuple(self.hidden), **options)
+        name = network_name(self.network, self.norm)
+        return named_network(name, n_in, n_out, self.hidden, self.network_options)
 
     def _remember_columns(self, checked: Any) -> None:
         """Take over what `validate_data` found out about the columns."""
@@ -163,6 +162,7 @@ class LipschitzClassifier(_TableMixin, ClassifierBase):
             Labels.
         """
         self._validate_params()
+        check_hidden(self.hidden)
         # On a copy: an interrupted fit leaves the previous model in place.
         checked = copy.copy(self)
         x, y = validate_data(checked, X, y, dtype=np.float64)
@@ -175,7 +175,7 @@ class LipschitzClassifier(_TableMixin, ClassifierBase):
             build=self._build,
             norm=self.norm,
             preset=preset_with_epochs(self.preset, self.epochs),
-            radii=None if isinstance(self.radii, str) else list(self.radii),
+            radii=wanted_radii(self.radii),
             sample_weight=class_weights(self.class_weight, classes, target),
             validation_fraction=self.validation_fraction,
             seed=seed,
@@ -281,6 +281,7 @@ class LipschitzRegressor(_TableMixin, RegressorBase):
             Targets.
         """
         self._validate_params()
+        check_hidden(self.hidden)
         # On a copy: an interrupted fit leaves the previous model in place.
         checked = copy.copy(self)
         x, y = validate_data(
@@ -323,4 +324,4 @@ class LipschitzRegressor(_TableMixin, RegressorBase):
         """
         x = self._program_input(X)
         threat = FeatureBall(self.norm) if threat is None else threat
-        return regression_certificates(self.program_, x, threat, None, self.single_)
+        return certify_values(self.program_, x, threat, None, self.single_)

@@ -32,6 +32,8 @@ Array = NDArray[np.float64]
 _GAINS = (1.0, 4.0, 16.0)
 #: Share of the epochs spent on each trial gain.
 _TRIAL = 0.25
+#: A validation error this much above the best, in variances of the target, is as good.
+_AS_GOOD = 1e-2
 #: Samples that a network is prepared with.
 _SAMPLE = 400
 
@@ -72,6 +74,9 @@ def learn_regression(
 ) -> LearnedRegression:
     """Train on standardised targets, choosing the gain on the validation part.
 
+    The interval of a prediction is as wide as the gain, so of all gains that learn the
+    target as well, the smallest is taken.
+
     Parameters
     ----------
     features, constants
@@ -83,8 +88,8 @@ def learn_regression(
     norm : float
         In which the features move, and the network must be bounded: inf or 2.
     lipschitz : "auto" or float
-        "auto" chooses the gain with the smallest validation error; a float caps the
-        constant, in target units per unit of the threat.
+        "auto" chooses the smallest gain whose validation error is as good as any; a
+        float caps the constant, in target units per unit of the threat.
     schedule, validation_fraction, seed, progress
         As in `learn_classifier`.
     """
@@ -139,7 +144,8 @@ def learn_regression(
     if isinstance(lipschitz, str):
         trial = max(1, round(schedule.epochs * _TRIAL))
         scores = {gain: run(gain, trial)[0] for gain in _GAINS}
-        gain = max(scores, key=lambda g: scores[g])
+        worst = max(scores.values()) - _AS_GOOD  # scores are -errors
+        gain = min(g for g, score in scores.items() if score >= worst)
         gains = np.full(len(width), gain)
     else:
         # constant = width * gain / unit for every target; the cap binds the widest.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -9,72 +10,26 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from stablerank.certify.composition import compose, vector_bounds
+from stablerank.certify.programs import certify_values
 from stablerank.certify.regression import RegressionCertificates
-from stablerank.diagrams import Diagrams
-from stablerank.estimators.base import (
-    TopologyMixin,
-    bank_features,
-    check_target_length,
-    training_bounds,
-)
+from stablerank.estimators.base import bank_features, training_bounds
+from stablerank.estimators.many import ManyThreats
 from stablerank.estimators.regression import learn_regression
-from stablerank.exceptions import NonFiniteError, ShapeError
+from stablerank.estimators.srn import NetworkOnBars
+from stablerank.estimators.targets import read_targets
 from stablerank.frozen import Program
 from stablerank.metrics import Threat
-from stablerank.nn import Network, build_network
 from stablerank.training import Schedule
 
-__all__ = ["RegressorBase", "SRNRegressor", "read_targets", "regression_certificates"]
+__all__ = ["RegressorBase", "SRNRegressor"]
 
 Array = NDArray[np.float64]
 
 
-def read_targets(y: ArrayLike) -> Array:
-    """Targets as (n, n_targets) float64, finite.
-
-    Examples
-    --------
-    >>> read_targets([1, 2]).shape
-    (2, 1)
-    """
-    target = np.asarray(y, dtype=np.float64)
-    if target.ndim not in (1, 2):
-        raise ShapeError(f"y has shape {target.shape}; expected (n,) or (n, n_targets)")
-    target = target.reshape(len(target), -1)
-    if not np.isfinite(target).all():
-        row = int(np.argmax(~np.isfinite(target).all(axis=1)))
-        raise NonFiniteError(f"Input y contains NaN or infinity in row {row}; drop it")
-    return target
-
-
-def regression_certificates(
-    program: Program, data: Any, threat: Threat, bounds: Any, single: bool
-) -> RegressionCertificates:
-    """Constants and errors of every output, for one threat."""
-    chain = vector_bounds(program, threat) if bounds is None else bounds
-    composition = compose(program, chain)
-    value = np.asarray(program.evaluate(data))
-    # One of each for all samples, or one a sample, whichever the bounds depend on.
-    constant = np.broadcast_to(composition.output_constants, value.shape)
-    error = np.broadcast_to(composition.output_errors, value.shape)
-    if single:
-        value, constant, error = value[:, 0], constant[:, 0], error[:, 0]
-    evidence = {
-        "rounding": composition.rounding,
-        "engine": composition.engine,
-        "approximation": composition.approximation,
-    }
-    return RegressionCertificates(
-        value, constant, error, composition.bound, threat, evidence
-    )
-
-
-class RegressorBase(RegressorMixin, BaseEstimator):
+class RegressorBase(ManyThreats, RegressorMixin, BaseEstimator):
     """Predictions of the frozen program, which alone decides."""
 
     program_: Program
@@ -96,15 +51,15 @@ class RegressorBase(RegressorMixin, BaseEstimator):
         return value[:, 0] if self.single_ else value
 
 
-class SRNRegressor(TopologyMixin, RegressorBase):
+class SRNRegressor(NetworkOnBars, RegressorBase):
     """Predict numbers from shape, with certified intervals.
 
     Parameters
     ----------
     extractor : Extractor, list of extractors, "precomputed" or None
         As in `SRNClassifier`.
-    network : str
-        Architecture.
+    network, norm
+        As in `SRNClassifier`.
     lipschitz : "auto" or float
         "auto": a gain on the standardised target, chosen on the validation part; a
         float caps the constant, in target units per unit of the default threat.
@@ -130,6 +85,7 @@ class SRNRegressor(TopologyMixin, RegressorBase):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "network": [str],
+        "norm": [Options(numbers.Real, {2, math.inf})],
         "lipschitz": [
             StrOptions({"auto"}),
             Interval(numbers.Real, 0, None, closed="neither"),
@@ -145,8 +101,9 @@ class SRNRegressor(TopologyMixin, RegressorBase):
     def __init__(
         self,
         extractor: Any = None,
-        network: str = "maxmin",
+        network: str = "auto",
         *,
+        norm: float = math.inf,
         lipschitz: str | float = "auto",
         hidden: Sequence[int] = (128, 128),
         network_options: Mapping[str, Any] | None = None,
@@ -159,6 +116,7 @@ class SRNRegressor(TopologyMixin, RegressorBase):
     ) -> None:
         self.extractor = extractor
         self.network = network
+        self.norm = norm
         self.lipschitz = lipschitz
         self.hidden = hidden
         self.network_options = network_options
@@ -181,44 +139,28 @@ class SRNRegressor(TopologyMixin, RegressorBase):
         """
         self._validate_params()
         target = read_targets(y)
-        if hasattr(X, "__len__"):  # said before the extraction, where it can be
-            check_target_length(len(X), target)
-        extractor = self._new_extractor(X)
-        diagrams = self._extract_fit(X, extractor)
-        check_target_length(len(diagrams), target)
-        bounds = training_bounds(extractor, diagrams)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        features = bank_features(diagrams, np.arange(len(diagrams)), bounds)
+        extractor, diagrams = self._training_diagrams(X, target)
+        bounds = training_bounds(extractor, diagrams, norm=self.norm)
+        rows = np.arange(len(diagrams))
+        features = bank_features(diagrams, rows, bounds, self.norm)
         learned = learn_regression(
             features.values,
             features.constants,
             target,
             build=self._build,
+            norm=self.norm,
             lipschitz=self.lipschitz,
             schedule=Schedule(epochs=self.epochs),
             validation_fraction=self.validation_fraction,
-            seed=seed,
+            seed=self._seed(),
             progress=self.progress,
         )
         head = learned.operations(features.register)
-        program = Program(tuple(features.inputs), (*features.operations, *head))
-        self.extractor_ = extractor
-        self.program_ = program
+        operations = (*features.operations, *head)
+        self._keep(extractor, diagrams, features, operations, learned.history)
         self.n_targets_ = target.shape[1]
         self.single_ = np.ndim(y) == 1
-        self.feature_names_ = features.names
-        self.history_ = learned.history
-        self.n_features_in_ = getattr(
-            extractor, "n_features_in_", len(diagrams.channels)
-        )
         return self
-
-    def _build(self, n_in: int, n_out: int) -> Network:
-        options = dict(self.network_options or {})
-        return build_network(self.network, n_in, n_out, tuple(self.hidden), **options)
-
-    def _program_input(self, X: Any) -> Diagrams:
-        return self._diagrams(X)
 
     def certify(self, X: Any, threat: Threat | None = None) -> RegressionCertificates:
         """Certified intervals of the predictions for X.
@@ -228,11 +170,7 @@ class SRNRegressor(TopologyMixin, RegressorBase):
         X : samples or Diagrams
             As for `predict`.
         threat : Threat, optional
-            What eps measures; by default the extractor's usual one.
+            What eps measures; by default the extractor's usual one. A `FeatureBall` is
+            around the representation vector.
         """
-        threat = self._default_threat() if threat is None else threat
-        diagrams = self._weighed(self._diagrams(X), X, threat)
-        bounds = self._threat_bounds(threat, diagrams)
-        return regression_certificates(
-            self.program_, diagrams, threat, bounds, self.single_
-        )
+        return certify_values(*self._question(X, threat), self.single_)

@@ -187,15 +187,8 @@ class StableRankTransformer(TopologyMixin, TransformerMixin, BaseEstimator):
         inputs = bar_inputs(diagrams, pinned)
         program = Program(tuple(inputs), bank.operations(inputs))
         # From here on nothing can fail: a broken fit leaves the old one in place.
-        self.extractor_, self.bank_, self.program_ = extractor, bank, program
-        self.n_features_in_ = getattr(
-            extractor, "n_features_in_", len(diagrams.channels)
-        )
-        names = getattr(extractor, "feature_names_in_", None)
-        if names is not None:
-            self.feature_names_in_ = names
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
+        self.bank_ = bank
+        self._keep_program(extractor, diagrams, program)
         return diagrams
 
     def __sklearn_tags__(self) -> Any:

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import numbers
-import pickle
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import MethodType
 from typing import Any, ClassVar
 
 import joblib
@@ -26,29 +23,20 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
-from stablerank.bounds import Bound, conversion
 from stablerank.diagrams import Diagrams, Source
 from stablerank.diagrams.packing import Ragged, stack_critical
 from stablerank.exceptions import (
-    IncompatibleDiagramsError,
     InvalidInputError,
     NoStabilityTheorem,
     ShapeError,
 )
 from stablerank.extract.cost import CostEstimate, SampleCost, refuse_if_too_large
 from stablerank.extract.parallel import cached, prepare, run
-from stablerank.metrics import (
-    Bottleneck,
-    BottleneckBall,
-    Displacement,
-    FeatureBall,
-    Threat,
-    Wasserstein,
-    WassersteinBall,
-)
+from stablerank.extract.specs import Specified
+from stablerank.extract.theorems import Stability, needs_samples, no_theorem
 from stablerank.validation import repeatable
 
-__all__ = ["Extracted", "Extractor"]
+__all__ = ["Extracted", "Extractor", "needs_samples", "no_theorem"]
 
 Array = NDArray[np.float64]
 
@@ -69,7 +57,7 @@ class Extracted:
 
 # scikit-learn has no types, so mypy cannot know the keyword.
 class Extractor(  # type: ignore[call-arg]
-    TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+    Specified, Stability, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 ):
     """Base class of the filtrations; `fit`, `transform`, `bound`, `bounds`.
 
@@ -93,10 +81,6 @@ class Extractor(  # type: ignore[call-arg]
     convention: ClassVar[str]
     #: Physical unit of the numbers.
     unit: ClassVar[str | None] = None
-    #: Parameters that change how, not what, is computed.
-    _runtime: ClassVar[tuple[str, ...]] = ("n_jobs", "progress", "memory", "max_memory")
-    #: Fitted attributes that say what input is refused, and decide nothing else.
-    _guards: ClassVar[tuple[str, ...]] = ("n_features_in_",)
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "homology_dimensions": ["array-like"],
@@ -131,14 +115,6 @@ class Extractor(  # type: ignore[call-arg]
     @abstractmethod
     def _transform_one(self, sample: Any) -> Extracted:
         """Diagrams of one normalised sample."""
-
-    @abstractmethod
-    def _bounds(self, threat: Threat, source: Source | None) -> dict[str, list[Bound]]:
-        """Bounds of every channel, for threats on the input.
-
-        `source` is None when the question is about no sample in particular; where
-        a constant depends on the sample, raise `needs_samples(...)` then.
-        """
 
     @abstractmethod
     def _cost(self, sample: Any) -> SampleCost:
@@ -275,29 +251,6 @@ class Extractor(  # type: ignore[call-arg]
 
     # --- running --------------------------------------------------------------------
 
-    def spec(self) -> dict[str, Any]:
-        """Everything that decides the output, as JSON values.
-
-        Examples
-        --------
-        >>> from stablerank import AlphaPersistence
-        >>> AlphaPersistence().spec()["class"]
-        'AlphaPersistence'
-        """
-        own = {
-            k: v
-            for k, v in self.get_params(deep=False).items()
-            if k not in self._runtime
-        }
-        fitted = {
-            k: v
-            for k, v in vars(self).items()
-            if k.endswith("_") and not k.startswith("_") and k != "feature_names_in_"
-        }
-        params = {k: _jsonable(v) for k, v in sorted(own.items())}
-        choices = {k: _jsonable(v) for k, v in sorted(fitted.items())}
-        return {"class": type(self).__name__, "params": params, "fitted": choices}
-
     def _extract(self, sample: Any, memory: str | Memory | None) -> Extracted:
         """Cached `_transform_one`; a union asks its parts instead."""
         if memory is None:  # the key takes longer than a small image
@@ -341,121 +294,6 @@ class Extractor(  # type: ignore[call-arg]
             for name in results[0].geometry
         }
         return Source(self.spec(), geometry)
-
-    # --- theorems -------------------------------------------------------------------
-
-    @property
-    def default_threat(self) -> Threat:
-        """The perturbation that users of this filtration usually mean."""
-        return Displacement()
-
-    def bound(self, threat: Threat) -> Bound:
-        """Global stability bound from `threat` to the bottleneck distance.
-
-        Parameters
-        ----------
-        threat : Threat
-            For example `Displacement()`.
-
-        Returns
-        -------
-        Bound
-            Valid for every channel and every sample.
-
-        Raises
-        ------
-        NoStabilityTheorem
-            If there is none; the message says why, and what to use instead.
-        """
-        best = []
-        for bounds in self._all_bounds(threat, None).values():
-            usable = [b for b in map(_to_bottleneck, bounds) if b is not None]
-            if not usable:
-                raise NoStabilityTheorem(
-                    f"no bound from {threat} to the bottleneck distance of "
-                    f"{type(self).__name__}",
-                    "bounds(threat, diagrams), which lists what is proved by channel",
-                )
-            best.append(min(usable, key=lambda b: float(np.max(b.constant))))
-        worst = max(best, key=lambda b: float(np.max(b.constant)))
-        offset = max(float(np.max(b.offset)) for b in best)
-        if offset > np.max(worst.offset):  # no channel's bound holds for all channels
-            ledger = " . ".join(dict.fromkeys(b.ledger for b in best))
-            worst = Bound(
-                threat,
-                Bottleneck(),
-                worst.constant,
-                ledger,
-                "the largest of all channels",
-                offset,
-            )
-        return worst
-
-    def bounds(self, threat: Threat, diagrams: Diagrams) -> dict[str, list[Bound]]:
-        """All proved bounds for these samples, by channel.
-
-        Parameters
-        ----------
-        threat : Threat
-            Metric on the input.
-        diagrams : Diagrams
-            What this extractor returned; some constants depend on the sample.
-
-        Returns
-        -------
-        dict of str to list of Bound
-            One bound per target metric; a certificate takes the best valid chain.
-        """
-        if isinstance(threat, Threat) and threat.on_diagrams:
-            return self._all_bounds(threat, diagrams.source)
-        if diagrams.source is None:
-            raise NoStabilityTheorem(
-                "these diagrams do not say where they come from",
-                "diagrams made by an extractor, or a threat on diagrams",
-            )
-        self._check_origin(diagrams.source)
-        return self._all_bounds(threat, diagrams.source)
-
-    def _check_origin(self, source: Source) -> None:
-        """Raise unless an extractor with these parameters made the diagrams."""
-        mine, theirs = self.spec(), source.spec
-        fitted = mine["fitted"].keys() & theirs["fitted"].keys() - {*self._guards}
-        same = (
-            mine["class"] == theirs["class"]
-            and mine["params"] == theirs["params"]
-            and all(mine["fitted"][k] == theirs["fitted"][k] for k in fitted)
-        )
-        if not same:
-            raise IncompatibleDiagramsError(
-                f"the diagrams were made by {theirs['class']} with {theirs['params']}, "
-                f"this is {mine['class']} with {mine['params']}; ask the extractor "
-                "that made them"
-            )
-
-    def _all_bounds(
-        self, threat: Threat, source: Source | None
-    ) -> dict[str, list[Bound]]:
-        self._check_parameters()
-        if not isinstance(threat, Threat):
-            raise InvalidInputError(
-                f"threat must be a threat such as Displacement(), got {threat!r}"
-            )
-        if isinstance(threat, BottleneckBall):
-            return self._same(
-                Bound(threat, Bottleneck(), 1.0, "C1", "the bars themselves")
-            )
-        if isinstance(threat, WassersteinBall):
-            target = Wasserstein(threat.p, threat.ground)
-            return self._same(Bound(threat, target, 1.0, "C1", "the bars themselves"))
-        if isinstance(threat, FeatureBall):
-            raise NoStabilityTheorem(
-                "a feature ball is around vectors, not around inputs of an extractor",
-                f"{self.default_threat!r}",
-            )
-        return self._bounds(threat, source)
-
-    def _same(self, *bounds: Bound) -> dict[str, list[Bound]]:
-        return {name: list(bounds) for name in self._channels()[0]}
 
     # --- gradients --------------------------------------------------------------------
 
@@ -517,79 +355,6 @@ class Extractor(  # type: ignore[call-arg]
         return CostEstimate.of([self._cost(sample) for sample in samples], self.n_jobs)
 
 
-def _to_bottleneck(bound: Bound) -> Bound | None:
-    """Continue a bound to the bottleneck distance, if a listed inequality does."""
-    if isinstance(bound.target, Bottleneck):
-        return bound
-    step = conversion(bound.target, Bottleneck())
-    return None if step is None else step @ bound
-
-
-def needs_samples(what: str) -> NoStabilityTheorem:
-    """Return the error for a constant that depends on the sample."""
-    return NoStabilityTheorem(
-        f"the constant depends on the sample ({what}), so no global one exists",
-        "bounds(threat, diagrams), which gives one constant a sample",
-    )
-
-
-def no_theorem(extractor: Extractor, threat: Threat, listed: str) -> NoStabilityTheorem:
-    """Return the error for a threat that the ledger has nothing about."""
-    return NoStabilityTheorem(
-        f"no stability theorem links the {threat} to {type(extractor).__name__}",
-        f"one of {listed}",
-    )
-
-
 def _transform_sample(key: str, sample: Any, extractor: Extractor) -> Extracted:
     # `key` stands for both in the cache; the objects themselves are ignored.
     return extractor._transform_one(sample)
-
-
-def _jsonable(value: Any) -> Any:
-    """Parameters and fitted choices as JSON values, floats kept to the bit."""
-    match value:
-        case np.ndarray():
-            value = _jsonable(value.tolist())
-        case np.integer() | np.floating() | np.bool_():
-            value = _jsonable(value.item())
-        case float() if not math.isfinite(value):
-            value = {"float": repr(value)}
-        case Extractor():
-            value = value.spec()
-        case dict():
-            value = {str(k): _jsonable(v) for k, v in value.items()}
-        case list() | tuple() | range():
-            value = [_jsonable(v) for v in value]
-        case _ if callable(value):
-            value = _callable_spec(value)
-    return value
-
-
-def _callable_spec(function: Callable[..., Any]) -> dict[str, Any]:
-    """Name of a function, and a hash of the data that it carries along.
-
-    Both are the same in every process, where a repr would hold an address.
-    """
-    if isinstance(function, functools.partial):
-        spec, carried = _callable_spec(function.func), [function.args]
-        carried += sorted(function.keywords.items())
-        return {"callable": spec, "state": _hash(carried)}
-    if hasattr(function, "__qualname__"):
-        spec = {"callable": f"{function.__module__}.{function.__qualname__}"}
-        if isinstance(function, MethodType):
-            spec["state"] = _hash(function.__self__)
-        return spec
-    cls = type(function)
-    return {
-        "callable": f"{cls.__module__}.{cls.__qualname__}",
-        "state": _hash(getattr(function, "__dict__", None)),
-    }
-
-
-def _hash(carried: Any) -> str | None:
-    """Hash of the content, or None where only a name can tell, as for a lambda."""
-    try:
-        return str(joblib.hash(carried))
-    except (pickle.PicklingError, AttributeError, TypeError):  # three ways to refuse
-        return None

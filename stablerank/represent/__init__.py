@@ -24,6 +24,7 @@ _HOMES = {
     "StepFunction": "stable_ranks",
     "bar_inputs": "domain",
     "design_bank": "bank",
+    "design_l2_bank": "bank_l2",
     "learnable_bank": "bars",
     "mixture_vectors": "vector",
     "stable_rank": "stable_ranks",

@@ -14,6 +14,7 @@ in metres is the bank of the same data in millimetres, scaled.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -103,6 +104,8 @@ class Block:
         Of tents and the middles of windows, in the units of the diagrams.
     width : float
         Of windows, from the middle to the end.
+    slope : float
+        Of tents: flat ones cost little beside other functions in l_2.
     """
 
     channel: str
@@ -110,6 +113,7 @@ class Block:
     ranks: tuple[int, ...]
     levels: tuple[float, ...] = ()
     width: float = 0.0
+    slope: float = 1.0
 
     def __post_init__(self) -> None:
         if self.function not in ("death", "half", *_WITH_LEVELS):
@@ -120,6 +124,10 @@ class Block:
             )
         if (self.function in ("born", "died")) != (self.width > 0):
             raise InvalidInputError(f"windows need a width > 0, got {self.width}")
+        if not (self.slope == 1 or (self.function == "tent" and 0 < self.slope < 1)):
+            raise InvalidInputError(
+                f"slopes are 1, those of tents also less, got {self.slope}"
+            )
 
     @property
     def forms(self) -> Array:
@@ -128,7 +136,8 @@ class Block:
         if self.function == "half":
             return np.array([[half]])
         if self.function == "tent":
-            return np.array([[[-1.0, 0.0, t], [0.0, 1.0, -t]] for t in self.levels])
+            s = self.slope
+            return np.array([[[-s, 0.0, s * t], [0.0, s, -s * t]] for t in self.levels])
         b, d = (1.0, 0.0) if self.function == "born" else (0.0, 1.0)
         return np.array([[half, [-b, -d, g + t], [b, d, g - t]] for t in self.levels])
 
@@ -139,9 +148,11 @@ class Block:
             return [self.function]
         return [f"{self.function}{i:02d}" for i in range(len(self.levels))]
 
-    def operations(self, source: int, target: int) -> tuple[Operation, Operation]:
+    def operations(
+        self, source: int, target: int, norm: float = math.inf
+    ) -> tuple[Operation, Operation]:
         """Operations that read register `source` and write `target`, `target + 1`."""
-        ranks = SortTop((target,), np.array(self.ranks, np.int64))
+        ranks = SortTop((target,), np.array(self.ranks, np.int64), norm)
         if self.function == "death":
             return Deaths((source,)), ranks
         return BarFunctions((source,), self.forms), ranks
@@ -155,11 +166,16 @@ class FixedBank:
     ----------
     blocks : tuple of Block
         In the order of the features.
+    norm : float
+        In which the features are bounded: inf, one by one, or 2, all together.
     """
 
     blocks: tuple[Block, ...]
+    norm: float = math.inf
 
     def __post_init__(self) -> None:
+        if self.norm not in (2, math.inf):
+            raise InvalidInputError(f"the norm must be 2 or inf, got {self.norm}")
         if not self.blocks:
             raise InvalidInputError("a bank needs at least one block")
 
@@ -197,7 +213,8 @@ class FixedBank:
         vectors = []
         for block in self.blocks:
             target = len(inputs) + len(operations)
-            operations += block.operations(names.index(block.channel), target)
+            source = names.index(block.channel)
+            operations += block.operations(source, target, self.norm)
             vectors.append(target + 1)
         return (*operations, Concat(tuple(vectors)))
 
@@ -210,7 +227,8 @@ class FixedBank:
         >>> FixedBank.from_json(bank.to_json()) == bank
         True
         """
-        return {"blocks": [asdict(block) for block in self.blocks]}
+        norm = "inf" if math.isinf(self.norm) else self.norm
+        return {"norm": norm, "blocks": [asdict(block) for block in self.blocks]}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> FixedBank:
@@ -220,9 +238,10 @@ class FixedBank:
             for entry in values["blocks"]:
                 lists = {name: tuple(entry[name]) for name in ("ranks", "levels")}
                 blocks.append(Block(**{**entry, **lists}))
+            norm = float(values["norm"])
         except (KeyError, TypeError) as error:
             raise FileFormatError(f"not a bank of bar functions: {error}") from error
-        return cls(tuple(blocks))
+        return cls(tuple(blocks), norm)
 
 
 def design_bank(

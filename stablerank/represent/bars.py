@@ -206,7 +206,7 @@ def learnable_bank(bank: FixedBank, unit: float = 1.0) -> Joined:
     Parameters
     ----------
     bank : FixedBank
-        Made by `design_bank`.
+        Made by `design_bank`: of norm inf, with tents of slope 1.
     unit : float
         Typical size of births and deaths, in which offsets are learned.
 
@@ -216,6 +216,8 @@ def learnable_bank(bank: FixedBank, unit: float = 1.0) -> Joined:
     >>> learnable_bank(bank).feature_names()
     ['H1/tent00/rank000', 'H1/tent01/rank000']
     """
+    if bank.norm == 2:
+        raise InvalidInputError("learnable banks are of norm inf; this one is of l_2")
     parts: list[Representation] = []
     for block in bank.blocks:
         if block.function == "death":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,8 @@ def test_certificates_are_those_of_the_model(model, fresh, tmp_path, capsys) -> 
     assert "[X5]" in said
     assert said.splitlines()[-1].startswith("In short: half of the predictions")
     assert (tmp_path / "a/c.png").stat().st_size > 5000
-    assert (tmp_path / "cert/certificates.npz").exists()
+    # What `cert.save` writes, whatever the names of its files are.
+    assert {p.suffix for p in (tmp_path / "cert").iterdir()} > {".csv", ".json"}
 
 
 def test_info_tells_what_a_saved_model_is(model, capsys) -> None:
@@ -136,12 +138,75 @@ def test_files_are_read_as_the_manual_says(tmp_path, write, sizes, labels) -> No
 def test_a_table_is_the_same_in_parquet(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
-    text = "cloud,x,y,label\n1,0,1,a\n2,2,3,b\n1,4,5,a\n"
+    text = "cloud,x,y,label\n1,0,1,a\n2,2,3,b\n1,4,5,a\n3,1,1,\n"
     by_csv = read_clouds(write_csv(text)(tmp_path))
     pandas.read_csv(tmp_path / "a.csv").to_parquet(tmp_path / "a.parquet")
     by_parquet = read_clouds(tmp_path / "a.parquet")
-    assert by_parquet.labels == by_csv.labels
+    assert by_parquet.labels == by_csv.labels == ["a", "b", None]
     assert all(map(np.array_equal, by_parquet.points, by_csv.points))
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 and nothing more")
+    with pytest.raises(FileFormatError, match="cannot be read"):
+        read_clouds(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("missing", ["pandas", "pyarrow"])
+def test_parquet_without_its_packages_names_the_extra(
+    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    pandas = pytest.importorskip("pandas")
+
+    def no_engine(file: Path) -> Any:
+        raise ImportError("Unable to find a usable engine; tried using: 'pyarrow'")
+
+    monkeypatch.setattr(pandas, "read_parquet", no_engine)
+    if missing == "pandas":
+        monkeypatch.setitem(sys.modules, "pandas", None)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    assert main(["fit", str(tmp_path / "a.parquet"), "--out", str(tmp_path / "m")]) == 2
+    said = capsys.readouterr().err
+    assert "needs pandas with pyarrow" in said
+    assert "pip install 'stablerank[test]'" in said
+
+
+def test_one_folder_may_hold_files_of_every_kind(tmp_path: Path) -> None:
+    clouds, y = rings_and_blobs(6)
+    for i, (cloud, label) in enumerate(zip(clouds, y, strict=True)):
+        file = tmp_path / NAMES[label] / f"c{i}"
+        file.parent.mkdir(exist_ok=True)
+        if i % 3 == 0:
+            np.save(file.with_suffix(".npy"), cloud)
+        elif i % 3 == 1:
+            np.savez(file.with_suffix(".npz"), a=cloud)
+        else:
+            np.savetxt(file.with_suffix(".csv"), cloud, delimiter=",", fmt="%.17g")
+    found = read_clouds(tmp_path)
+    for name, points, label in zip(
+        found.names, found.points, found.labels, strict=True
+    ):
+        i = int(Path(name).stem.removeprefix("c"))
+        assert np.array_equal(points, clouds[i])
+        assert label == NAMES[y[i]]
+    assert len(found.names) == 6
+
+
+def test_tails_are_chosen_at_fit_and_bring_their_threat(tmp_path, capsys) -> None:
+    clouds, y = rings_and_blobs(16)
+    arrays = {f"c{i}": cloud for i, cloud in enumerate(clouds)}
+    np.savez(tmp_path / "data.npz", labels=NAMES[y], **arrays)
+    data, out = str(tmp_path / "data.npz"), str(tmp_path / "model")
+    fit = ["fit", data, "--out", out, "--epochs", "8", "--n-jobs", "1"]
+    assert main([*fit, "--preset", "paper", "--tail-p", "1"]) == 0
+    assert main(["info", out]) == 0
+    assert "WassersteinBall(p=1" in capsys.readouterr().out
+    assert main(["certify", out, data, "--n-jobs", "1"]) == 0
+    assert "Wasserstein distance W_(1, 1)" in capsys.readouterr().out
+    asked = ["certify", out, data, "--n-jobs", "1", "--threat"]
+    assert main([*asked, "wasserstein-1"]) == 0
+    assert main([*asked, "displacement"]) == 2
+    assert "add up all bars" in capsys.readouterr().err
+    for wrong, words in (("0.5", "1, 2 or inf"), ("3", "no proved rounding")):
+        assert main([*fit, "--preset", "paper", "--tail-p", wrong]) == 2
+        assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -161,6 +226,7 @@ def test_a_file_of_labels_goes_by_order_or_by_name(tmp_path, text, labels) -> No
         (write_csv("0,1\n2\n"), ShapeError, "line 2: 1 columns"),
         (write_csv("x,y\n0,one\n"), FileFormatError, "must be numbers"),
         (write_csv("x,label\n0,a\n1,b\n"), FileFormatError, "several labels"),
+        (write_csv("x,label\n0,a\n1,\n"), FileFormatError, "several labels"),
         (write_npz(a=np.zeros(3)), ShapeError, "array 'a' has shape"),
         (write_npz(clouds=np.zeros((2, 3, 2)), y=[1]), ShapeError, "2 clouds"),
         (

@@ -105,8 +105,8 @@ def test_the_saved_models_and_certificates_are_those_of_the_table(
         cert = sr.load(own).certify(clouds[test], sr.Displacement())
         expected = [split["accuracy"][k] for k in ("clean", "0.0005", "0.001")]
         assert cert.accuracy(y[test], [0, 5e-4, 1e-3]).tolist() == expected
-        saved = np.load(own / "certificates.npz")
-        assert np.array_equal(saved["radius"], cert.radius)
+        saved = sr.Certificates.load(own)
+        assert np.array_equal(saved.radius, cert.radius)
 
 
 def test_nothing_is_learned_from_the_clouds_before_the_split() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import is_classifier
 
 from stablerank import (
     LipschitzClassifier,
@@ -56,8 +57,20 @@ def estimators() -> dict[str, tuple[Any, Any, Any]]:
     scaled = [s * c for s, c in zip(sizes, clouds, strict=True)]
     return {
         "SRNClassifier": (SRNClassifier(**SMALL), clouds, labels),
+        "SRNClassifier, l_2": (SRNClassifier(norm=2, **SMALL), clouds, labels),
         "SRNRegressor": (SRNRegressor(**SMALL), scaled, sizes),
+        "SRNRegressor, l_2": (SRNRegressor(norm=2, **SMALL), scaled, sizes),
         "LipschitzClassifier": (LipschitzClassifier(**SMALL), rows, classes),
         "LipschitzClassifier, l_2": (LipschitzClassifier(2, **SMALL), rows, classes),
         "LipschitzRegressor": (LipschitzRegressor(**SMALL), rows, rows[:, 0]),
     }
+
+
+def bits(model: Any, X: Any) -> list[bytes]:
+    """Everything that a model says about X."""
+    cert = model.certify(X)
+    if is_classifier(model):
+        said = [model.predict_proba(X), cert.radius, model.decision_function(X)]
+    else:
+        said = [cert.value, *cert.interval(0.01)]
+    return [np.ascontiguousarray(a).tobytes() for a in (model.predict(X), *said)]

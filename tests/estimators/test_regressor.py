@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 
-from stablerank import AlphaPersistence, Displacement, SRNRegressor
-from stablerank.exceptions import NonFiniteError, ShapeError
+from stablerank import (
+    AlphaPersistence,
+    BottleneckBall,
+    Displacement,
+    FeatureBall,
+    LipschitzRegressor,
+    SRNRegressor,
+)
 from tests.estimators.problems import SMALL, halves, rings_and_blobs
 
 
@@ -65,15 +75,74 @@ def test_weights_of_points_come_with_raw_clouds() -> None:
     )
 
 
-def test_targets_that_are_none_are_named() -> None:
+def test_a_feature_ball_is_around_the_representation() -> None:
     clouds, sizes = problem()
-    broken = sizes.copy()
-    broken[5] = np.nan
-    with pytest.raises(NonFiniteError, match="row 5"):
-        SRNRegressor(**SMALL).fit(clouds, broken)
-    with pytest.raises(ShapeError, match="24 samples"):
-        SRNRegressor(**SMALL).fit(clouds, sizes[:-1])
-    with pytest.raises(ShapeError, match="n_targets"):
-        SRNRegressor(**SMALL).fit(clouds, np.zeros((24, 2, 2)))
+    y = np.stack([sizes, -3 * sizes], axis=1)
+    reg = SRNRegressor(**SMALL).fit(clouds, y)
+    whole = reg.certify(clouds)
+    cert = reg.certify(clouds, FeatureBall(math.inf))
+    assert np.array_equal(cert.value, whole.value)
+    # All features have constant 1 under displacement, so both balls are one.
+    assert cert.constant == pytest.approx(whole.constant, rel=1e-6)
+    register = reg.feature_register_
+    vectors = reg.program_.evaluate(reg.extractor_.transform(clouds), register)
+    network = reg.program_.after(register)
+    low, high = cert.interval(0.05)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        moved = network.evaluate(
+            vectors + 0.05 * rng.choice([-1.0, 1.0], vectors.shape)
+        )
+        assert (low <= moved).all()
+        assert (moved <= high).all()
+    # An l_2 ball is inside the ball of the sup norm.
+    assert (reg.certify(clouds, FeatureBall(2)).constant <= cert.constant).all()
+
+
+@pytest.mark.parametrize("cap", [0.3, 4.0])
+@pytest.mark.parametrize("factors", [(1.0,), (1.0, -3.0)])
+def test_a_cap_bounds_the_constant_under_the_usual_threat(cap, factors) -> None:
+    clouds, sizes = problem()
+    y = sizes[:, None] * factors
+    reg = SRNRegressor(lipschitz=cap, **SMALL).fit(clouds, y)
+    constant = np.max(reg.certify(clouds).constant, axis=0)
+    # Of several targets the widest has the cap, the others less in proportion.
+    wanted = cap * np.abs(factors) / np.max(np.abs(factors))
+    assert (constant <= wanted * (1 + 1e-9)).all()
+    assert (constant >= 0.6 * wanted).all()
+
+
+def test_auto_is_no_steeper_than_the_target_needs() -> None:
+    x = np.random.default_rng(0).uniform(-1, 1, (300, 1))
+    slopes = []
+    for y in (x[:, 0], np.tanh(20 * x[:, 0])):
+        reg = LipschitzRegressor(hidden=(32,), epochs=60, random_state=0).fit(x, y)
+        assert reg.score(x, y) > 0.95
+        slopes.append(float(reg.certify(x).constant.max()))
+    assert slopes[0] < 1.5  # a line of slope 1
+    assert slopes[1] > 3  # of slope 20 in the middle
+
+
+def test_larger_targets_get_constants_in_proportion() -> None:
+    clouds, sizes = problem()
+    one, ten = (
+        SRNRegressor(**SMALL).fit(clouds, factor * sizes).certify(clouds)
+        for factor in (1.0, 8.0)
+    )
+    assert ten.constant == pytest.approx(8 * one.constant, rel=1e-3)
+    assert ten.value == pytest.approx(8 * one.value, rel=1e-3)
+
+
+@pytest.mark.parametrize("cls", [SRNRegressor, LipschitzRegressor])
+def test_regressors_take_no_sample_weight(cls: Any) -> None:
+    assert "sample_weight" not in inspect.signature(cls.fit).parameters
+    clouds, sizes = problem()
     with pytest.raises(TypeError, match="sample_weight"):
-        SRNRegressor(**SMALL).fit(clouds, sizes, sample_weight=sizes)
+        cls(**SMALL).fit(clouds, sizes, sample_weight=sizes)
+
+
+def test_the_bars_alone_certify_threats_on_diagrams() -> None:
+    clouds, sizes = problem()
+    dgms = AlphaPersistence().fit_transform(clouds).without_source()
+    reg = SRNRegressor("precomputed", **SMALL).fit(dgms, sizes)
+    assert reg.certify(dgms).threat == BottleneckBall()

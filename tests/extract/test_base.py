@@ -21,7 +21,7 @@ from stablerank.exceptions import (
     NoStabilityTheorem,
     ShapeError,
 )
-from stablerank.extract.base import _jsonable
+from stablerank.extract.specs import jsonable
 from stablerank.metrics import (
     Bottleneck,
     BottleneckBall,
@@ -160,8 +160,8 @@ def test_the_spec_is_json_and_tells_apart_what_decides_the_output() -> None:
     ids=str,
 )
 def test_parameters_become_json_values(value: Any, expected: Any) -> None:
-    assert _jsonable(value) == expected
-    json.dumps(_jsonable(value), allow_nan=False)
+    assert jsonable(value) == expected
+    json.dumps(jsonable(value), allow_nan=False)
 
 
 # --- theorems -----------------------------------------------------------------------

@@ -1,52 +1,34 @@
-"""Figures: one message each, in the title, with units on the axes.
+"""Persistence diagrams, one sample or several side by side.
 
-A persistence diagram is drawn with births to the right and deaths upwards, so every
-bar lies above the diagonal, as high above it as it is long.  Bars that never die
-have no death to draw: they lie on a line of their own, with its name, above all
-others.  The triangle below the diagonal is empty by definition; the legend goes
-there.  Channels differ in colour (the palette of Okabe and Ito, which colour-blind
-eyes tell apart) and in marker (which grey prints do).
-
-A certificate is drawn as the share of samples that are right, for certain, when the
-input moves by at most r: a step curve that falls where a sample's radius ends.  Above
-it lies the accuracy on clean inputs; what attacks find lies in between.
+Births lie to the right and deaths upwards, so every bar lies above the diagonal, as
+high above it as it is long.  Bars that never die have no death to draw: they lie on a
+line of their own, with its name, above all others.  The triangle below the diagonal is
+empty by definition; the legend goes there.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from stablerank.certify.certificate import Certificates
 from stablerank.diagrams import Diagram, Diagrams
 from stablerank.exceptions import InvalidInputError
+from stablerank.plotting.style import COLOURS, MARKERS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_certificates", "plot_diagram", "plot_diagrams", "plot_sandwich"]
-
-# Without the yellow, which is lost on white.  Seven colours and six markers have no
-# common factor: 42 channels before a pair comes again.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = ("o", "^", "s", "D", "v", "P")
+__all__ = ["plot_diagram", "plot_diagrams"]
 
 #: Share of the drawn range that is left free around it.
 _MARGIN = 0.05
 #: Inches of one diagram alone, and of one among several.
 _ALONE, _SIDE_BY_SIDE = (5.2, 5.2), (3.2, 3.3)
 _COLUMNS = 3
-#: Inches of a curve.
-_CURVE = (6.4, 4.2)
-#: Line styles of certified curves, for prints without colour.
-_DASHES = ("-", (0, (5, 1.5)), "-.", (0, (1, 1)))
-#: Radii at which a mean of curves is drawn: finer than a pixel.
-_GRID = 800
 
 
 @dataclass(frozen=True)
@@ -226,8 +208,8 @@ def _draw(ax: Axes, diagram: Diagram, frame: _Frame, named: bool = True) -> None
 
 def _style(c: int) -> dict[str, Any]:
     return {
-        "color": _COLOURS[c % len(_COLOURS)],
-        "marker": _MARKERS[c % len(_MARKERS)],
+        "color": COLOURS[c % len(COLOURS)],
+        "marker": MARKERS[c % len(MARKERS)],
         "s": 22,
         "alpha": 0.7,
         "linewidths": 0,
@@ -310,159 +292,3 @@ def _caption(figure: Any, diagram: Diagram, which: str) -> None:
     birth, death = _axis_names(diagram)
     figure.supxlabel(birth, fontsize="medium")
     figure.supylabel(death, fontsize="medium")
-
-
-# --- certificates -----------------------------------------------------------------
-
-
-def plot_certificates(
-    cert: Certificates, y: ArrayLike | None = None, ax: Axes | None = None
-) -> Axes:
-    """Draw the certified accuracy (without labels, the certified share) by radius.
-
-    Parameters
-    ----------
-    cert : Certificates
-        Of one batch.
-    y : array-like of shape (n,), optional
-        True labels.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-
-    Examples
-    --------
-    >>> import math
-    >>> import numpy as np
-    >>> import stablerank as sr
-    >>> X = np.array([[0.0], [1.0], [3.0], [4.0]] * 5)
-    >>> y = np.array([0, 0, 1, 1] * 5)
-    >>> clf = sr.LipschitzClassifier(hidden=(), epochs=30, random_state=0).fit(X, y)
-    >>> clf.certify(X, sr.FeatureBall(math.inf)).plot(y).get_ylabel()
-    'right and certified (%)'
-    """
-    if not len(cert):
-        raise InvalidInputError("nothing to draw: the batch holds no certificates")
-    ax = _curve_axes() if ax is None else ax
-    counted = np.ones(len(cert), bool) if y is None else cert.label == np.asarray(y)
-    radii, share = cert.curve(cert.label if y is None else y)
-    forever = float(np.mean(counted & np.isinf(cert.radius)))
-    end = 1.05 * radii[-1] if radii[-1] > 0 else 1.0
-    # On (r[i - 1], r[i]] the share is that at r[i]; behind the last, what is constant.
-    ax.step(
-        [*radii, radii[-1], end],
-        100 * np.array([*share, forever, forever]),
-        where="pre",
-        color=_COLOURS[0],
-        linewidth=2,
-    )
-    what = "certified" if y is None else "right and certified"
-    _name_curve_axes(ax, str(cert.threat), what, end)
-    clean = counted.mean()
-    certain = cert.radius[counted]
-    half = float(np.quantile(certain, 0.5, method="lower")) if len(certain) else 0.0
-    if half == 0:
-        ax.set_title(f"Fewer than half of {clean:.0%} have any certificate")
-    elif y is None:
-        ax.set_title(f"Half of the predictions cannot change below about {half:.2g}")
-    else:
-        ax.set_title(
-            f"{clean:.1%} right; half of these for certain up to about {half:.2g}"
-        )
-    return ax
-
-
-def plot_sandwich(
-    groups: Mapping[str, Sequence[tuple[Certificates, ArrayLike]]],
-    mark: float | None = None,
-    ax: Axes | None = None,
-) -> Axes:
-    """Draw mean certified accuracy by radius, between seeds, below clean accuracy.
-
-    Parameters
-    ----------
-    groups : mapping of str to sequence of (Certificates, true labels)
-        One curve a group, with one entry a seed; the band spans all seeds.
-    mark : float, optional
-        The radius that the title speaks of; by default near the median radius.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import stablerank as sr
-    >>> X, y = np.array([[0.0], [1.0], [3.0], [4.0]] * 5), np.array([0, 0, 1, 1] * 5)
-    >>> clf = sr.LipschitzClassifier(hidden=(), epochs=30, random_state=0).fit(X, y)
-    >>> ax = plot_sandwich({"one": [(clf.certify(X), y)]}, mark=0.1)
-    >>> ax.get_title()
-    'one: 100.0% right, 100.0% for certain at radius 0.1'
-    """
-    runs = [run for own in groups.values() for run in own]
-    if not runs or not all(len(cert) for cert, _ in runs):
-        raise InvalidInputError("nothing to draw: give certificates in every group")
-    threats = {str(cert.threat) for cert, _ in runs}
-    if len(threats) > 1:
-        raise InvalidInputError(
-            f"curves of different threats ({', '.join(sorted(threats))}) share no axis"
-        )
-    ax = _curve_axes() if ax is None else ax
-    radii = np.concatenate([cert.radius for cert, _ in runs])
-    finite = radii[np.isfinite(radii) & (radii > 0)]
-    # The few largest radii would leave the picture to an almost empty tail.
-    end = 1.05 * float(np.quantile(finite, 0.995)) if finite.size else 1.0
-    if mark is None:
-        mark = float(f"{np.median(finite):.1g}") if finite.size else end / 2
-    grid = np.linspace(0.0, end, _GRID)
-    at_mark = {}
-    for i, (name, own) in enumerate(groups.items()):
-        colour = _COLOURS[i % len(_COLOURS)]
-        curves = 100 * np.array([cert.accuracy(y, grid) for cert, y in own])
-        mean, clean = curves.mean(axis=0), curves[:, 0].mean()
-        at_mark[name] = float(np.mean([cert.accuracy(y, mark) for cert, y in own]))
-        ax.fill_between(
-            grid, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.2, lw=0
-        )
-        dash = _DASHES[i % len(_DASHES)]
-        ax.plot(grid, mean, color=colour, lw=2, ls=dash, label=f"{name}, certified")
-        label = f"{name}, clean ({clean:.1f} %)"
-        ax.axhline(clean, color=colour, lw=1.2, ls=(0, (1, 2)), label=label)
-    ax.axvline(mark, color="#999999", lw=1, zorder=0)
-    _name_curve_axes(ax, threats.pop(), "right (%), mean and range of seeds", end, "")
-    best = max(at_mark, key=lambda name: at_mark[name])
-    if len(groups) == 1:
-        clean = float(np.mean([cert.accuracy(y) for cert, y in groups[best]]))
-        ax.set_title(
-            f"{best}: {clean:.1%} right, {at_mark[best]:.1%} for certain at radius "
-            f"{mark:g}"
-        )
-    else:
-        ax.set_title(
-            f"At radius {mark:g}, {best} keeps most for certain: {at_mark[best]:.1%}"
-        )
-    ax.legend(fontsize="small", loc="best", framealpha=1.0)
-    return ax
-
-
-def _curve_axes() -> Any:
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(figsize=_CURVE, layout="constrained")[1]
-
-
-def _name_curve_axes(
-    ax: Axes, threat: str, what: str, end: float, unit: str = " (%)"
-) -> None:
-    ax.set_xlabel(f"radius: {threat} (units of the input)")
-    ax.set_ylabel(f"{what}{unit}")
-    ax.set_xlim(0.0, end)
-    ax.set_ylim(0.0, 103.0)
-    ax.grid(color="#E5E5E5", linewidth=0.8)
-    ax.set_axisbelow(True)
