@@ -11,9 +11,13 @@ from typing import Any
 _HOMES = {
     "Certificates": "certificate",
     "RegressionCertificates": "regression",
-    "certify": "composition",
+    "StageRatios": "stages",
+    "VectorMoves": "vectors",
+    "certify": "programs",
+    "certify_values": "programs",
     "compose": "composition",
     "margin_radii": "margin",
+    "observe_stages": "stages",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - a list of names

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -114,18 +112,6 @@ def test_the_table_has_one_row_a_sample() -> None:
     assert list(table.columns) == ["label", "radius", "rival", "reason"]
     assert table["radius"].tolist() == [0.5, 0.0]
     assert table["reason"].tolist() == ["", "tie"]
-
-
-@pytest.mark.parametrize("label", [["a", "b"], np.array(["a", "b"], object), [3, 4]])
-def test_what_is_saved_is_read_without_pickle(tmp_path: Path, label: Any) -> None:
-    certificates([0.5, 0.0], label).save(tmp_path / "deep" / "cert")
-    with np.load(tmp_path / "deep/cert/certificates.npz", allow_pickle=False) as file:
-        assert file["radius"].tolist() == [0.5, 0.0]
-        assert file["label"].tolist() == list(label)
-    header = json.loads((tmp_path / "deep/cert/certificates.json").read_text())
-    assert header["ledger"] == "X5"
-    assert header["threat"] == repr(Displacement())
-    assert header["alpha"] == 0.0
 
 
 def test_the_description_says_how_many_are_certified() -> None:
