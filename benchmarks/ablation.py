@@ -46,7 +46,7 @@ BALANCED = PRESETS["balanced"]
 class Variant:
     """One model: what is read, how, and how it is trained."""
 
-    channels: tuple[str, ...] = ("alpha", "k5", "k10", "k20", "k50")
+    channels: tuple[str, ...] = ("alpha", "k5", "k20", "k50")
     functions: tuple[str, ...] = ("death", "half", "tent")
     size: str = "default"
     even_ranks: bool = False
@@ -65,8 +65,8 @@ def _loss(*offsets: float, **options: Any) -> Preset:
 VARIANTS = {
     "as it is": Variant(),
     "channels: alpha alone": Variant(channels=("alpha",)),
-    "channels: DTM alone": Variant(channels=("k5", "k10", "k20", "k50")),
-    "channels: without DTM k = 10": Variant(channels=("alpha", "k5", "k20", "k50")),
+    "channels: DTM alone": Variant(channels=("k5", "k20", "k50")),
+    "channels: DTM k = 20 alone": Variant(channels=("k20",)),
     "bank: without tents": Variant(functions=("death", "half")),
     "bank: without half-lives": Variant(functions=("death", "tent")),
     "bank: half as many ranks and levels": Variant(size="small"),

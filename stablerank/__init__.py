@@ -36,6 +36,7 @@ _HOMES = {
         "SRNClassifier",
         "SRNRegressor",
         "StableRankTransformer",
+        "certify_pipeline",
     ),
     "stablerank.io": ("load", "save"),
     "stablerank.metrics": (

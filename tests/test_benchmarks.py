@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import subprocess
 import sys
@@ -14,26 +13,19 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-import stablerank
+from tests.scripts import ROOT, benchmark_script
 
-ROOT = Path(stablerank.__file__).parents[1]
 BARS = np.array([[0.0, 1.0], [0.5, 2.0], [0.0, np.inf]])
-
-
-def script(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Import a script that lies beside the others, as when it is run."""
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    return importlib.import_module(name)
 
 
 @pytest.fixture
 def common(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    return script("common", monkeypatch)
+    return benchmark_script("common", monkeypatch)
 
 
 @pytest.fixture
 def extraction(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    return script("extraction", monkeypatch)
+    return benchmark_script("extraction", monkeypatch)
 
 
 def test_every_round_runs_everyone_once_and_the_order_turns(common: ModuleType) -> None:
@@ -103,7 +95,7 @@ def test_the_benchmark_of_extraction_runs(tmp_path: Path) -> None:
 def test_the_ablation_changes_one_thing_at_a_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    variants = script("ablation", monkeypatch).VARIANTS
+    variants = benchmark_script("ablation", monkeypatch).VARIANTS
     default = asdict(variants["as it is"])
     for name, variant in variants.items():
         own = asdict(variant)
@@ -126,3 +118,16 @@ def test_the_ablation_runs(tmp_path: Path) -> None:
         check=True,
     )
     assert '"bank: learnable, 10 epochs"' in out.read_text()
+
+
+@pytest.mark.nightly
+def test_the_benchmark_of_certificates_runs() -> None:
+    file = ROOT / "benchmarks" / "certify.py"
+    done = subprocess.run(
+        [sys.executable, str(file), "--quick", "--threads", "1"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "In short: a certificate costs" in done.stdout

@@ -41,6 +41,7 @@ NAMES = {
     "Strain",
     "UncertifiableLayerError",
     "WassersteinBall",
+    "certify_pipeline",
     "datasets",
     "load",
     "save",
@@ -62,8 +63,9 @@ SIGNATURES = {
     "DTMRipsPersistence": {"n_neighbors": 5, "q": 2},
     "CubicalPersistence": {"construction": "vertex", "periodic": None},
     "GraphPersistence": {"vertex_function": "degree", "extended": False},
-    "SRNClassifier": {"extractor": None, "network": "maxmin", "random_state": None},
+    "SRNClassifier": {"extractor": None, "network": "auto", "random_state": None},
     "WassersteinBall": {"q": None},
+    "certify_pipeline": {"threat": None},
     "Displacement": {"weights": None},
 }
 
