@@ -9,7 +9,7 @@
 
 Pixels are scaled to [0, 1]; radii are l_2, certified from the frozen program.  On
 digits dials and rates were chosen on a split of a seed of its own; on the plane, where
-training accuracy is the question, the width is the first of 64 and 96 that reaches it.
+training accuracy is the question, width 64 fitted the snowflake in some runs only.
 
     python benchmarks/toys.py            # about 6 minutes of one core
     python benchmarks/toys.py --quick    # a smoke test
