@@ -30,17 +30,22 @@ from stablerank.exceptions import (
     UncertifiableLayerError,
 )
 from stablerank.frozen import (
+    CPL,
+    SLL,
     Abs,
     Affine,
     Conv,
     Diagonal,
     Distance,
     GroupSort,
+    Householder,
     Operation,
     Program,
     ReLU,
     Reorder,
+    Sandwich,
     SortNeuron,
+    Spline,
     VectorInput,
 )
 from stablerank.nn.base import Layer, to_float64
@@ -159,9 +164,11 @@ def _width(shape: int | Sequence[int] | None, operations: list[Operation]) -> in
                 return math.prod(op.shape)
             case Diagonal():
                 return len(op.scale)
-            case Affine() | Distance() | SortNeuron():
+            case Affine() | Distance() | SortNeuron() | SLL() | CPL():
                 return int(op.weight.shape[1])
-            case GroupSort() | Abs() | ReLU():
+            case Sandwich():
+                return int(op.inner.shape[1])
+            case GroupSort() | Abs() | ReLU() | Spline() | Householder():
                 continue  # as many as they give
         break
     raise ShapeError("the layers do not say how many inputs there are; give shape=...")

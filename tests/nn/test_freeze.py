@@ -262,3 +262,11 @@ def test_freezing_copies_the_weights() -> None:
     before = program.digest()
     module.weight.data.zero_()
     assert program.digest() == before
+
+
+@pytest.mark.parametrize(
+    "first", [srnn.AOL(4, 6), srnn.SLL(4), srnn.CPL(4), srnn.Sandwich(4, 6)]
+)
+def test_l2_layers_say_how_many_inputs_they_have(first: nn.Module) -> None:
+    head = srnn.L2Head(first(torch.zeros(1, 4)).shape[1], 3)
+    assert freeze(nn.Sequential(nn.ReLU(), first, head).eval(), 2).widths[0] == 4
