@@ -1,7 +1,7 @@
 """What each idea of the main job brings: one change at a time to its default.
 
-    python benchmarks/ablation.py                 # about 20 minutes on two cores
-    python benchmarks/ablation.py --only "as it is" "one radius"
+    python benchmarks/ablation.py --n-per-class 300     # some minutes on two cores
+    python benchmarks/ablation.py --only "as it is" "ranks: even"
 
 On orbits of a seed of their own, so that nothing here can be chosen on those of
 `benchmarks/orbit5k.py`. Every variant sees the same diagrams and splits; the table

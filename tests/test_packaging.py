@@ -24,6 +24,7 @@ TEST_JOB = "pip install -c constraints.txt '.[test]' && python -m pytest"
 
 #: modules whose distribution goes by another name
 DISTRIBUTION = {
+    "deel": "deel-torchlip",
     "distributed": "dask",
     "flint": "python-flint",
     "gph": "giotto-ph",
