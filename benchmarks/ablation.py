@@ -71,6 +71,7 @@ VARIANTS = {
     "bank: without half-lives": Variant(functions=("death", "tent")),
     "bank: half as many ranks and levels": Variant(size="small"),
     "bank: twice as many": Variant(size="large"),
+    "bank: learnable": Variant(learnable=True),
     "bank: learnable, 10 epochs": Variant(
         learnable=True,
         preset=replace(BALANCED, schedule=replace(BALANCED.schedule, epochs=10)),
@@ -212,6 +213,20 @@ def main() -> None:
     )
     diagrams = extractor.fit_transform(clouds)
     rows: dict[str, Any] = {}
+    record = {
+        "question": "what each idea brings on ORBIT5K, one change at a time",
+        "settings": {
+            "data_seed": DATA_SEED,
+            "n_per_class": arguments.n_per_class,
+            "split_seeds": list(range(arguments.seeds)),
+            "columns": ["clean", *RADII],
+            "preset": repr(BALANCED),
+        },
+        "rows": rows,
+        "machine": common.machine(),
+        "versions": common.versions("stablerank", "numpy", "torch", "gudhi"),
+        "commit": common.commit(),
+    }
     columns = ("clean", *RADII)
     print(f"{'':<44}" + "".join(f"{c:>9}" for c in columns) + f"{'seconds':>9}")
     for name in arguments.only or VARIANTS:
@@ -225,23 +240,8 @@ def main() -> None:
         rows[name] = {"mean": mean.tolist(), "splits": runs, "seconds": seconds}
         cells = "".join(f"{100 * a:>9.1f}" for a in mean)
         print(f"{name:<44}{cells}{seconds:>9.0f}", flush=True)
-    common.write(
-        arguments.out,
-        {
-            "question": "what each idea brings on ORBIT5K, one change at a time",
-            "settings": {
-                "data_seed": DATA_SEED,
-                "n_per_class": arguments.n_per_class,
-                "split_seeds": list(range(arguments.seeds)),
-                "columns": ["clean", *RADII],
-                "preset": repr(BALANCED),
-            },
-            "rows": rows,
-            "machine": common.machine(),
-            "versions": common.versions("stablerank", "numpy", "torch", "gudhi"),
-            "commit": common.commit(),
-        },
-    )
+        common.keep(arguments.out, record)  # an interrupted run keeps its rows
+    common.write(arguments.out, record)
 
 
 if __name__ == "__main__":

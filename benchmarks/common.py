@@ -167,7 +167,11 @@ def commit() -> str:
     return head.stdout.strip() + ("+changes" if changes else "")
 
 
-def write(path: Path, results: Mapping[str, Any]) -> None:
+def keep(path: Path, results: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+def write(path: Path, results: Mapping[str, Any]) -> None:
+    keep(path, results)
     print(f"\nWritten to {path}")

@@ -9,6 +9,7 @@ at every run, so that a red test is red for everybody; `nightly` draws new ones.
 from __future__ import annotations
 
 import os
+import signal
 
 import torch
 from hypothesis import HealthCheck, settings
@@ -18,6 +19,11 @@ os.environ["MPLBACKEND"] = "Agg"
 
 # Test nets are small: more threads would only wait for each other.
 torch.set_num_threads(1)
+
+# A shell that runs the tests in the background ignores Ctrl-C; children would inherit
+# that, and those that are interrupted on purpose would run to their end.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "base",
