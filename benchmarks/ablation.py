@@ -223,9 +223,7 @@ def main() -> None:
             "preset": repr(BALANCED),
         },
         "rows": rows,
-        "machine": common.machine(),
-        "versions": common.versions("stablerank", "numpy", "torch", "gudhi"),
-        "commit": common.commit(),
+        **common.origin("stablerank", "numpy", "torch", "gudhi"),
     }
     columns = ("clean", *RADII)
     print(f"{'':<44}" + "".join(f"{c:>9}" for c in columns) + f"{'seconds':>9}")

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import RESULTS, commit, interleaved, machine, ratio, versions, write
+from common import RESULTS, interleaved, origin, ratio, write
 
 import stablerank as sr
 from stablerank.certify import certify
@@ -92,9 +92,7 @@ def main() -> None:
             "points": n_points,
             "threads": args.threads,
             "threats": results,
-            "machine": machine(),
-            "versions": versions("stablerank", "torch", "numpy"),
-            "commit": commit(),
+            **origin("stablerank", "torch", "numpy"),
         }
         write(RESULTS / "certify.json", result)
 

@@ -167,6 +167,15 @@ def commit() -> str:
     return head.stdout.strip() + ("+changes" if changes else "")
 
 
+def origin(*distributions: str) -> dict[str, Any]:
+    """What results need beside them: the machine, the versions, the commit."""
+    return {
+        "machine": machine(),
+        "versions": versions(*distributions),
+        "commit": commit(),
+    }
+
+
 def keep(path: Path, results: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

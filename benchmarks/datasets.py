@@ -345,11 +345,7 @@ def main() -> None:
                 "trees": TREES,
             },
             "sets": records,
-            "machine": common.machine(),
-            "versions": common.versions(
-                "stablerank", "numpy", "torch", "gudhi", "scikit-learn"
-            ),
-            "commit": common.commit(),
+            **common.origin("stablerank", "numpy", "torch", "gudhi", "scikit-learn"),
         },
     )
 

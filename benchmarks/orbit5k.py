@@ -113,11 +113,7 @@ def main() -> None:
             },
             "presets": results,
             "extraction_seconds": extraction,
-            "machine": common.machine(),
-            "versions": common.versions(
-                "stablerank", "numpy", "torch", "gudhi", "scikit-learn"
-            ),
-            "commit": common.commit(),
+            **common.origin("stablerank", "numpy", "torch", "gudhi", "scikit-learn"),
         },
     )
 

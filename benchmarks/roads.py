@@ -161,11 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             },
             "sets": records,
             "seconds": time.perf_counter() - start,
-            "machine": common.machine(),
-            "versions": common.versions(
-                "stablerank", "numpy", "torch", "gudhi", "scikit-learn"
-            ),
-            "commit": common.commit(),
+            **common.origin("stablerank", "numpy", "torch", "gudhi", "scikit-learn"),
         },
     )
 

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import RESULTS, commit, machine, versions, write
+from common import RESULTS, origin, write
 from soundness_cases import FULL, QUICK, SEED, Case, Sizes, cases, planted_cases
 
 from stablerank.attack import Claim, Verdict, attacks_on, verdicts
@@ -235,9 +235,7 @@ def main() -> None:
     if out is not None:
         found |= {
             "sizes": vars(sizes),
-            "machine": machine(),
-            "versions": versions("stablerank", "gudhi", "torch", "numpy"),
-            "commit": commit(),
+            **origin("stablerank", "gudhi", "torch", "numpy"),
         }
         write(out, found)
     if found["broken"] or idle:

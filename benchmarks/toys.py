@@ -416,9 +416,7 @@ def main() -> None:
             "boundary": boundaries,
             "layers": found,
             "processor_seconds": seconds,
-            "machine": common.machine(),
-            "versions": common.versions("stablerank", "numpy", "torch", "scikit-learn"),
-            "commit": common.commit(),
+            **common.origin("stablerank", "numpy", "torch", "scikit-learn"),
         },
     )
 

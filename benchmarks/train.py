@@ -18,15 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import (
-    RESULTS,
-    commit,
-    interleaved,
-    machine,
-    ratio,
-    versions,
-    write,
-)
+from common import RESULTS, interleaved, origin, ratio, write
 from torch import Tensor, nn
 
 from stablerank import AlphaPersistence, Displacement, datasets
@@ -204,11 +196,7 @@ def main() -> None:
             "orbits_per_class": size,
             "bars_kept_by_the_deepset": longest,
             "threads": args.threads,
-        }
-        result |= {
-            "machine": machine(),
-            "versions": versions("stablerank", "torch", "numpy"),
-            "commit": commit(),
+            **origin("stablerank", "torch", "numpy"),
         }
         write(RESULTS / "train.json", result)
 
