@@ -17,14 +17,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from stablerank.exceptions import InvalidInputError
 from stablerank.frozen import Affine, Operation
 from stablerank.nn.base import Layer, to_float64
+from stablerank.nn.quotients import KINDS, check_kind, least_divisor
 
 __all__ = ["L2Head", "L2ToLinf"]
-
-#: A row of zeros has no direction; this keeps its quotient finite.
-_TINY = 1e-30
 
 
 class L2ToLinf(Layer):
@@ -46,14 +43,11 @@ class L2ToLinf(Layer):
     """
 
     norm_in = 2
-    kinds: ClassVar[tuple[str, ...]] = ("normalised", "projected")
+    kinds: ClassVar[tuple[str, ...]] = KINDS
 
     def __init__(self, n_in: int, n_out: int, kind: str = "normalised") -> None:
         super().__init__()
-        if kind not in self.kinds:
-            raise InvalidInputError(
-                f"kind is {' or '.join(map(repr, self.kinds))}, not {kind!r}"
-            )
+        check_kind(kind, self.kinds)
         self.kind = kind
         self.weight = nn.Parameter(torch.randn(n_out, n_in) / n_in**0.5)
         self.bias = nn.Parameter(torch.zeros(n_out))
@@ -65,8 +59,8 @@ class L2ToLinf(Layer):
     def _rows(self, weight: Tensor) -> Tensor:
         if self.kind == "free":
             return weight
-        least = _TINY if self.kind == "normalised" else 1.0
-        return weight / weight.norm(dim=1, keepdim=True).clamp_min(least)
+        lengths = weight.norm(dim=1, keepdim=True)
+        return weight / lengths.clamp_min(least_divisor(self.kind))
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer to (batch, n_in)."""

@@ -20,11 +20,10 @@ from torch import Tensor, nn
 from stablerank.exceptions import InvalidInputError
 from stablerank.frozen import Affine, Operation
 from stablerank.nn.base import Layer, to_float64
+from stablerank.nn.quotients import check_kind, least_divisor
 
 __all__ = ["LinfHead", "LinfLinear"]
 
-#: A row of zeros has no direction; this keeps its quotient finite.
-_TINY = 1e-30
 #: Norm of a normalised row of roots before training.  It cancels in the quotient and
 #: decides only how far one step of Adam turns the row: small rows forget their start.
 _START = 0.15
@@ -54,10 +53,7 @@ class LinfLinear(Layer):
 
     def __init__(self, n_in: int, n_out: int, kind: str = "normalised") -> None:
         super().__init__()
-        if kind not in ("normalised", "projected"):
-            raise InvalidInputError(
-                f"kind is 'normalised' or 'projected', not {kind!r}"
-            )
+        check_kind(kind)
         self.kind = kind
         start = _START if kind == "normalised" else 1.0
         self.weight = nn.Parameter(start * torch.randn(n_out, n_in) / n_in**0.5)
@@ -66,8 +62,9 @@ class LinfLinear(Layer):
     def matrix(self) -> Tensor:
         """Weight that the forward pass uses, (n_out, n_in)."""
         norms = self.weight.square().sum(dim=1, keepdim=True)
-        least = _TINY if self.kind == "normalised" else 1.0
-        return self.weight * self.weight.abs() / norms.clamp_min(least)
+        return (
+            self.weight * self.weight.abs() / norms.clamp_min(least_divisor(self.kind))
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer to (batch, n_in)."""
@@ -81,9 +78,14 @@ class LinfLinear(Layer):
         roots = to_float64(self.weight, "LinfLinear.weight")
         weight = roots * abs(roots)
         norms = abs(weight).sum(axis=1, keepdims=True)
-        least = _TINY if self.kind == "normalised" else 1.0
         bias = to_float64(self.bias, "LinfLinear.bias")
-        return (Affine((register,), weight=weight / norms.clip(least), bias=bias),)
+        return (
+            Affine(
+                (register,),
+                weight=weight / norms.clip(least_divisor(self.kind)),
+                bias=bias,
+            ),
+        )
 
     def check_invariant(self) -> None:
         """Raise if a row of the float64 quotient has l_1 norm above 1 + 2**-40."""

@@ -25,19 +25,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from stablerank.exceptions import InvalidInputError
 from stablerank.frozen import Conv
 from stablerank.nn.contractions import gram_bound
 from stablerank.nn.conv import ConvLayer, centred_pads, convolved
 from stablerank.nn.dense import Dense
 from stablerank.nn.fourier import transformed
+from stablerank.nn.quotients import check_kind, least_divisor
 
 __all__ = ["L2Conv", "L2Linear"]
 
 #: Grid points per degree: the bound is 2 per cent above the norm at most.
 _POINTS = 16
-#: A matrix of zeros has no norm to divide by; this keeps the quotient finite.
-_TINY = 1e-30
 
 
 class L2Linear(Dense):
@@ -63,7 +61,7 @@ class L2Linear(Dense):
 
     def map(self, weight: Tensor) -> Tensor:
         """Quotient."""
-        return weight / divisor(gram_bound(weight), self.kind)
+        return weight / gram_bound(weight).clamp_min(least_divisor(self.kind))
 
 
 class L2Conv(ConvLayer):
@@ -110,7 +108,7 @@ class L2Conv(ConvLayer):
 
     def taps(self, kernel: Tensor) -> Tensor:
         """Kernel that the forward pass uses."""
-        return kernel / divisor(self._bound(kernel), self.kind)
+        return kernel / self._bound(kernel).clamp_min(least_divisor(self.kind))
 
     def _bound(self, kernel: Tensor) -> Tensor:
         if self.padding == "circular":
@@ -147,23 +145,3 @@ def _largest_bound(matrices: Tensor) -> Tensor:
     flat = matrices.flatten(0, 1)
     worst = gram_bound(flat.detach()).argmax()
     return gram_bound(flat[worst])
-
-
-def check_kind(kind: str) -> None:
-    """Raise unless `kind` is one of the two."""
-    if kind not in ("normalised", "projected"):
-        raise InvalidInputError(f"kind is 'normalised' or 'projected', not {kind!r}")
-
-
-def divisor(bound: Tensor, kind: str) -> Tensor:
-    """What a weight of this bound is divided by.
-
-    Examples
-    --------
-    >>> (
-    ...     divisor(torch.tensor(0.5), "normalised"),
-    ...     divisor(torch.tensor(0.5), "projected"),
-    ... )
-    (tensor(0.5000), tensor(1.))
-    """
-    return bound.clamp_min(_TINY if kind == "normalised" else 1.0)
