@@ -22,16 +22,31 @@ __all__ = ["Distance", "SortNeuron"]
 _BLOCK = 16
 
 
-def _only_inf(name: str, norms: tuple[float, ...]) -> None:
-    if not math.isinf(norms[0]):
-        raise UncertifiableLayerError(
-            f"{name} is bounded in l_inf only: its l_2 constant grows with the width "
-            "[N3]; use an l_inf network around it"
-        )
+class _Neurons(Operation):
+    """Functions of the distances to centres w, the rows of `weight`."""
+
+    #: In messages.
+    called: ClassVar[str]
+    weight: Array
+
+    def norm(self, *norms: float) -> float:
+        """Return inf; there is no useful constant in l_2."""
+        if not math.isinf(norms[0]):
+            raise UncertifiableLayerError(
+                f"{self.called} is bounded in l_inf only: its l_2 constant grows with "
+                "the width [N3]; use an l_inf network around it"
+            )
+        return math.inf
+
+    def width(self, *widths: int) -> int:
+        """Return the number of centres."""
+        if widths[0] != self.weight.shape[1]:
+            raise ShapeError(f"{widths[0]} inputs for centres {self.weight.shape}")
+        return len(self.weight)
 
 
 @dataclass(frozen=True, eq=False)
-class Distance(Operation):
+class Distance(_Neurons):
     """y_j = max_i |x_i - w_ji| + b_j; 1-Lipschitz in l_inf [N3].
 
     Parameters
@@ -43,6 +58,7 @@ class Distance(Operation):
     """
 
     kind: ClassVar[str] = "Distance"
+    called: ClassVar[str] = "a distance neuron"
     weight: Array
     bias: Array
 
@@ -60,17 +76,6 @@ class Distance(Operation):
         ]
         return xp.concatenate(blocks, 1) + xp.constant(self.bias, x)
 
-    def norm(self, *norms: float) -> float:
-        """Return inf; there is no useful constant in l_2."""
-        _only_inf("a distance neuron", norms)
-        return math.inf
-
-    def width(self, *widths: int) -> int:
-        """Return the number of centres."""
-        if widths[0] != self.weight.shape[1]:
-            raise ShapeError(f"{widths[0]} inputs for centres {self.weight.shape}")
-        return len(self.weight)
-
     def constant(self, *constants: Any, norms: tuple[float, ...]) -> Array:
         """The largest input constant, for every neuron."""
         top = np.max(constants[0], axis=-1, keepdims=True)
@@ -86,7 +91,7 @@ class Distance(Operation):
 
 
 @dataclass(frozen=True, eq=False)
-class SortNeuron(Operation):
+class SortNeuron(_Neurons):
     """y_j = sum_k c_k |x - w_j|_(k) + b_j over the largest entries [N4].
 
     (sum c)-Lipschitz in l_inf, with c >= 0 summed upward.
@@ -102,6 +107,7 @@ class SortNeuron(Operation):
     """
 
     kind: ClassVar[str] = "SortNeuron"
+    called: ClassVar[str] = "a SortNet neuron"
     weight: Array
     coefficients: Array
     bias: Array
@@ -128,17 +134,6 @@ class SortNeuron(Operation):
             largest = xp.sort_descending(gaps, -1)[..., :k]
             blocks.append(xp.sum(largest * coefficients, -1))
         return xp.concatenate(blocks, 1) + xp.constant(self.bias, x)
-
-    def norm(self, *norms: float) -> float:
-        """Return inf; there is no useful constant in l_2."""
-        _only_inf("a SortNet neuron", norms)
-        return math.inf
-
-    def width(self, *widths: int) -> int:
-        """Return the number of centres."""
-        if widths[0] != self.weight.shape[1]:
-            raise ShapeError(f"{widths[0]} inputs for centres {self.weight.shape}")
-        return len(self.weight)
 
     def constant(self, *constants: Any, norms: tuple[float, ...]) -> Array:
         """Sum of c times the largest input constant."""
