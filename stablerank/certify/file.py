@@ -30,7 +30,8 @@ from safetensors.numpy import save as pack_tensors
 from stablerank import __version__, metrics
 from stablerank.bounds import Bound
 from stablerank.certify import checker
-from stablerank.diagrams import Diagrams, Source
+from stablerank.diagrams import Diagrams
+from stablerank.diagrams.files import from_parts, to_parts
 from stablerank.exceptions import FileFormatError, InvalidInputError, StableRankError
 from stablerank.frozen import CPL, Affine, Program, Sandwich
 from stablerank.metrics import Metric, Threat
@@ -47,7 +48,6 @@ __all__ = [
 ]
 
 Array = NDArray[Any]
-_DIAGRAMS = ("bars", "offsets", "error", "essential", "essential_offsets")
 
 
 def write_certificates(cert: Certificates, folder: str | os.PathLike[str]) -> None:
@@ -145,16 +145,7 @@ def _data(
         rows = data.detach().cpu().numpy() if hasattr(data, "detach") else data
         return None, {"data.vectors": np.asarray(rows, np.float64)}
     own = data.select([i.channel for i in program.inputs]).compact()  # type: ignore[union-attr]
-    source, arrays = (None, {}) if own.source is None else own.source.to_arrays()
-    header = {
-        "channels": list(own.channels),
-        "degrees": list(own.degrees),
-        "conventions": list(own.conventions),
-        "units": list(own.units),
-        "source": source,
-    }
-    tables = {f"data.{name}": np.asarray(getattr(own, name)) for name in _DIAGRAMS}
-    return header, tables | arrays
+    return to_parts(own, "data.")
 
 
 def _bounds(program: Program, bounds: Any) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -349,15 +340,7 @@ def _restored_data(
 ) -> Any:
     if header is None:
         return arrays["data.vectors"]
-    source = header["source"]
-    return Diagrams(
-        **{name: arrays[f"data.{name}"] for name in _DIAGRAMS},
-        channels=header["channels"],
-        degrees=header["degrees"],
-        convention=header["conventions"],
-        unit=header["units"],
-        source=None if source is None else Source.from_arrays(source, arrays),
-    )
+    return from_parts(header, arrays, Diagrams, "data.")
 
 
 def _restored_bounds(

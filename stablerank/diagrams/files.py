@@ -75,32 +75,51 @@ def read_npz(
     return header, arrays
 
 
-def write_diagrams(path: str | os.PathLike[str], own: Diagrams) -> None:
-    """Write a compact batch."""
-    header: dict[str, Any] = {name: getattr(own, name) for name in _IN_HEADER}
-    arrays = {name: getattr(own, name) for name in _ARRAYS}
+def to_parts(
+    own: Diagrams, prefix: str = ""
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """JSON values and arrays of a compact batch, without its critical vertices."""
+    header: dict[str, Any] = {name: list(getattr(own, name)) for name in _IN_HEADER}
+    arrays = {prefix + name: getattr(own, name) for name in _ARRAYS}
     header["source"], more = (
         (None, {}) if own.source is None else own.source.to_arrays()
     )
+    return header, arrays | more
+
+
+def from_parts(
+    header: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+    make: type[Diagrams],
+    prefix: str = "",
+    **more: Any,
+) -> Diagrams:
+    """Inverse of `to_parts`; the constructor checks all once more."""
+    source = header["source"]
+    return make(
+        **{name: arrays[prefix + name] for name in _ARRAYS},
+        channels=header["channels"],
+        degrees=header["degrees"],
+        convention=header["conventions"],
+        unit=header["units"],
+        source=None if source is None else Source.from_arrays(source, arrays),
+        **more,
+    )
+
+
+def write_diagrams(path: str | os.PathLike[str], own: Diagrams) -> None:
+    """Write a compact batch."""
+    header, arrays = to_parts(own)
     if own.critical is not None:
         arrays["critical"] = own.critical
-    write_npz(path, header, arrays | more)
+    write_npz(path, header, arrays)
 
 
 def read_diagrams(path: str | os.PathLike[str], make: type[Diagrams]) -> Diagrams:
-    """Read what `write_diagrams` wrote; the constructor checks it once more."""
+    """Read what `write_diagrams` wrote."""
     header, arrays = read_npz(path)
     try:
-        source = header["source"]
-        return make(
-            **{name: arrays[name] for name in _ARRAYS},
-            channels=header["channels"],
-            degrees=header["degrees"],
-            convention=header["conventions"],
-            unit=header["units"],
-            source=None if source is None else Source.from_arrays(source, arrays),
-            critical=arrays.get("critical"),
-        )
+        return from_parts(header, arrays, make, critical=arrays.get("critical"))
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         msg = f"{path} is not a file of diagrams, or is damaged: {error!r}"
         raise FileFormatError(msg) from error
