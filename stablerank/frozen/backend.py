@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from stablerank.frozen.resident import as_tensor
+
 __all__ = ["NumpyBackend", "TorchBackend", "backend_of"]
 
 
@@ -21,6 +23,18 @@ class NumpyBackend:
     def constant(array: Any, like: Any) -> Any:
         """Return the stored array in the form of `like`."""
         return array
+
+    @staticmethod
+    def affine(x: Any, weight: Any, bias: Any) -> Any:
+        """Rows of x times the transpose of the weight, plus the bias."""
+        y = x @ weight.T
+        y += bias  # in the memory of the product
+        return y
+
+    @staticmethod
+    def clip(a: Any, low: float, high: float) -> Any:
+        """Nearest values within the limits."""
+        return np.clip(a, low, high)
 
     @staticmethod
     def maximum(a: Any, b: Any) -> Any:
@@ -164,9 +178,19 @@ class TorchBackend:
     @staticmethod
     def constant(array: Any, like: Any) -> Any:
         """Return the stored array in the form of `like`."""
+        return as_tensor(array, like.device)
+
+    @staticmethod
+    def affine(x: Any, weight: Any, bias: Any) -> Any:
+        """Rows of x times the transpose of the weight, plus the bias."""
         import torch
 
-        return torch.as_tensor(np.array(array), device=like.device)
+        return torch.addmm(bias, x, weight.T)
+
+    @staticmethod
+    def clip(a: Any, low: float, high: float) -> Any:
+        """Nearest values within the limits."""
+        return a.clamp(low, high)
 
     @staticmethod
     def maximum(a: Any, b: Any) -> Any:

@@ -118,7 +118,7 @@ class Conv(Operation):
         """Unfolded windows times the kernel, output row by output row, in blocks."""
         height, width, n_out = self.out_shape
         n_terms = self.kernel[0].size
-        kernel = xp.constant(self.kernel.reshape(n_out, n_terms), x).T
+        kernel = xp.constant(self.kernel, x).reshape(n_out, n_terms).T
         bias = xp.constant(self.bias, x)
         size = max(1, _BLOCK // (width * n_terms))
         blocks = []

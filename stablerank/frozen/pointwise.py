@@ -258,8 +258,7 @@ class Householder(Operation):
     def evaluate(self, xp: Any, x: Any) -> Any:
         """Reflect."""
         pairs = x.reshape(len(x), -1, 2)
-        for directions in self.directions:
-            v = xp.constant(directions, x)
+        for v in xp.constant(self.directions, x):
             beyond = xp.maximum(xp.sum(pairs * v, -1), 0.0)
             pairs = pairs - (2.0 * beyond)[..., None] * v
         return pairs.reshape(len(x), -1)

@@ -356,8 +356,7 @@ class Program:
             raise ShapeError(
                 f"features of shape {tuple(x.shape)}, not (n, {vector.width})"
             )
-        xp = backend_of(x)
-        return xp.minimum(xp.maximum(x, -vector.limit), vector.limit)
+        return backend_of(x).clip(x, -vector.limit, vector.limit)
 
     def _run(self, registers: list[Any], stop: int) -> Any:
         first = registers[0]

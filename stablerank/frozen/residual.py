@@ -89,7 +89,7 @@ class _Block(Operation):
     def evaluate(self, xp: Any, x: Any) -> Any:
         """Two products."""
         inner, bias, outer = (xp.constant(part, x) for part in self.parts)
-        step = 2.0 * (xp.maximum(x @ inner.T + bias, 0.0) @ outer)
+        step = 2.0 * (xp.maximum(xp.affine(x, inner, bias), 0.0) @ outer)
         return x - step if self.keeps_input else step
 
     def norm(self, *norms: float) -> float:
