@@ -43,7 +43,8 @@ def orthonormal(v: Tensor) -> Tensor:
 
 def _factored(v: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     """A of V, and the factor R^* of V / scale, on which A does not depend."""
-    exact = v.to(torch.complex128 if v.is_complex() else torch.float64) / scale
+    # Times the inverse: a quotient of complex numbers takes several times as long.
+    exact = v.to(torch.complex128 if v.is_complex() else torch.float64) * (1 / scale)
     gram = exact.mH @ exact
     diagonal = gram.diagonal(dim1=-2, dim2=-1)
     mean = diagonal.detach().real.mean(dim=-1, keepdim=True)
@@ -118,7 +119,7 @@ class _Reflected(torch.autograd.Function):
         of_v = torch.linalg.solve_triangular(
             factor.to(v.dtype), of_half, upper=False, left=False
         )
-        return -of_v / scale, of_x
+        return of_v * (-1 / scale), of_x
 
 
 def cayley(w: Tensor) -> Tensor:
@@ -201,20 +202,32 @@ def gram_bound(w: Tensor, steps: int = 5) -> Tensor:
     """
     w = w if w.shape[-2] >= w.shape[-1] else w.mH
     top = _largest(w)
-    w, share, logarithm = w / top, 1.0, 0.0
+    w, share, logarithm = w * (1 / top), 1.0, torch.zeros_like(top[..., 0, 0])
     for _ in range(steps):
-        size = torch.linalg.matrix_norm(w).clamp_min(_TINY)
+        size = _frobenius(w).clamp_min(_TINY)
         logarithm = logarithm + share * size.log()
-        w = w / size[..., None, None]
+        w = w * (1 / size)[..., None, None]
         w = w.mH @ w
         share /= 2
-    last = torch.linalg.matrix_norm(w).clamp_min(_TINY)
+    last = _frobenius(w).clamp_min(_TINY)
     return top[..., 0, 0] * (logarithm + share * last.log()).exp()
 
 
+def _frobenius(w: Tensor) -> Tensor:
+    """Frobenius norm, (...,)."""
+    return torch.linalg.vector_norm(_as_real(w), dim=-1)
+
+
 def _largest(w: Tensor) -> Tensor:
-    """Largest entry, without a gradient, by which squares do not overflow."""
-    return w.detach().abs().amax(dim=(-2, -1), keepdim=True).clamp_min(_TINY)
+    """Largest part of an entry, without a gradient: squares then do not overflow."""
+    largest = _as_real(w.detach()).abs().amax(dim=-1)
+    return largest.clamp_min(_TINY)[..., None, None]
+
+
+def _as_real(w: Tensor) -> Tensor:
+    """All real and imaginary parts of a matrix in one row: norms of these are fast."""
+    parts = torch.view_as_real(w.resolve_conj()) if w.is_complex() else w
+    return parts.flatten(-3 if w.is_complex() else -2)
 
 
 def _shrunk(w: Tensor, size: Tensor, limit: float) -> Tensor:

@@ -16,6 +16,7 @@ Three kinds of numbers, and no way to take one for another:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,8 +44,8 @@ __all__ = [
 
 Weight = Tensor | ArrayLike
 
-#: Grid points per degree of `conv_gram_bound`: half a per cent above, in two axes.
-_POINTS = 16
+#: Grid points per degree of `conv_gram_bound`: 2 per cent above, in two axes.
+_POINTS = 12
 
 
 def spectral_norm_up(weight: Weight) -> float:
@@ -242,7 +243,7 @@ def conv_gram_bound(
     >>> kernel = torch.ones(1, 1, 3, 3, requires_grad=True)
     >>> bound = conv_gram_bound(kernel)
     >>> bound.backward()
-    >>> 9 <= bound.item() < 9.1, kernel.grad.shape
+    >>> 9 <= bound.item() < 9.2, kernel.grad.shape
     (True, torch.Size([1, 1, 3, 3]))
     """
     if padding not in ("zeros", "circular"):
@@ -264,8 +265,25 @@ def conv_gram_bound(
             math.cos(math.pi * (k - 1) / (2 * n))
             for k, n in zip(sides, grid, strict=True)
         )
-    waves = torch.fft.rfftn(kernel, s=grid, dim=axes)
-    return gram_bound(waves.movedim((0, 1), (-2, -1)), steps).amax() / share
+    symbols = torch.fft.rfftn(kernel.detach(), s=grid, dim=axes)
+    bounds = gram_bound(symbols.movedim((0, 1), (-2, -1)), steps)
+    # The bound moves with the worst wave: derivatives of the others are not kept.
+    worst, wave = bounds.flatten().argmax(), []
+    for size in reversed(bounds.shape):
+        wave.append(worst % size)
+        worst = worst // size
+    return gram_bound(_symbol(kernel, wave[::-1], grid), steps) / share
+
+
+def _symbol(kernel: Tensor, wave: Sequence[Tensor], grid: Sequence[int]) -> Tensor:
+    """Sum over t of K_t exp(-2 pi i sum_j wave_j t_j / grid_j), (n_out, n_in)."""
+    symbol = torch.complex(kernel, torch.zeros_like(kernel))
+    for w, n, k in zip(wave, grid, kernel.shape[2:], strict=True):
+        taps = torch.arange(k, device=kernel.device, dtype=kernel.dtype)
+        angles = w * taps * (-2 * math.pi / n)
+        phases = torch.polar(torch.ones_like(angles), angles)
+        symbol = torch.einsum("oit...,t->oi...", symbol, phases)
+    return symbol
 
 
 def _exact(weight: Weight) -> NDArray[np.float64]:

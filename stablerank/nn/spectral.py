@@ -10,16 +10,12 @@ training on.
 `kind="normalised"` divides always, so that one direction keeps its length;
 `kind="projected"` divides only what is above 1.
 
-A convolution has the norm sup over w of s(K^(w)): for circular padding w runs over the
-frequencies of the image, for zeros over all; there |K^(w) v|^2 is a trigonometric
-polynomial of degree k - 1 in each direction, and on a grid of N > 2 (k - 1) points
-
-    sup |K^(w) v|^2 <= max over the grid / cos(pi (k - 1) / N)^2       [N7].
+A convolution has the norm sup over w of s(K^(w)), over the frequencies of the image for
+circular padding, over all for zeros [N7]; `conv_gram_bound` bounds both.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -29,13 +25,10 @@ from stablerank.frozen import Conv
 from stablerank.nn.contractions import gram_bound
 from stablerank.nn.conv import ConvLayer, centred_pads, convolved
 from stablerank.nn.dense import Dense
-from stablerank.nn.fourier import transformed
+from stablerank.nn.norms import conv_gram_bound
 from stablerank.nn.quotients import check_kind, least_divisor
 
 __all__ = ["L2Conv", "L2Linear"]
-
-#: Grid points per degree: the bound is 2 per cent above the norm at most.
-_POINTS = 16
 
 
 class L2Linear(Dense):
@@ -108,16 +101,8 @@ class L2Conv(ConvLayer):
 
     def taps(self, kernel: Tensor) -> Tensor:
         """Kernel that the forward pass uses."""
-        return kernel / self._bound(kernel).clamp_min(least_divisor(self.kind))
-
-    def _bound(self, kernel: Tensor) -> Tensor:
-        if self.padding == "circular":
-            height, width, _ = self.shape
-            return _largest_bound(transformed(kernel, height, width))
-        degree = kernel.shape[-1] - 1
-        n = max(1, _POINTS * degree)
-        largest = _largest_bound(transformed(kernel, n, n))
-        return largest / math.cos(math.pi * degree / n)
+        bound = conv_gram_bound(kernel, self.shape[:2], padding=self.padding)
+        return kernel / bound.clamp_min(least_divisor(self.kind))
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer to (batch, height * width * n_in)."""
@@ -138,10 +123,3 @@ class L2Conv(ConvLayer):
             pads=centred_pads(kernel.shape[-1]),
             padding=self.padding,
         )
-
-
-def _largest_bound(matrices: Tensor) -> Tensor:
-    """Largest Gram bound of many matrices; its derivative is that of the worst one."""
-    flat = matrices.flatten(0, 1)
-    worst = gram_bound(flat.detach()).argmax()
-    return gram_bound(flat[worst])

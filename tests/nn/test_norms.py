@@ -15,6 +15,7 @@ from stablerank.bounds import Bound
 from stablerank.exceptions import DataTypeError, InvalidInputError, ShapeError
 from stablerank.frozen import Affine, Diagonal
 from stablerank.metrics import FeatureBall
+from stablerank.nn import norms
 from stablerank.nn.norms import (
     Estimate,
     audit_spectral_norm,
@@ -163,8 +164,9 @@ def test_the_gram_bound_of_a_convolution_is_above_the_norm(
 
 
 def test_the_gram_bound_allows_for_a_maximum_between_the_frequencies() -> None:
-    # |1 + e^(i (angle - w))| is largest in the middle between two of 16 points.
-    c, s = math.cos(math.pi / 16), math.sin(math.pi / 16)
+    # |1 + e^(i (angle - w))| is largest in the middle between two points.
+    angle = math.pi / norms._POINTS
+    c, s = math.cos(angle), math.sin(angle)
     turn = torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
     kernel = torch.stack([torch.eye(2, dtype=torch.float64), turn], dim=2)
     bound = float(conv_gram_bound(kernel, steps=20))
