@@ -1,4 +1,4 @@
-"""One training loop for every model: Adam, one-cycle, a validation part, checkpoints.
+"""One training loop for every model: one-cycle, a validation part, checkpoints, DDP.
 
 The loop sees a model, a loss of sample numbers and a validation score; it never
 touches a test part, and ends with the weights of the best validation score.
@@ -8,6 +8,10 @@ seeded by the run's seed and the number of the epoch alone, and the learning rat
 a function of the number of the step.  So a run that is resumed from a checkpoint
 gives the same bits as one that was never interrupted, and the global random state is
 left as it was found.
+
+In a process group (`stablerank.distributed`) all processes draw the same batches, each
+takes its share of every one, and all take the same step.  Process 0 decides: its
+weights are the first ones, its validation score counts, it alone writes.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from stablerank import distributed
 from stablerank.exceptions import FileFormatError, InvalidInputError, NonFiniteError
 
 __all__ = ["History", "Schedule", "fit"]
@@ -34,6 +39,8 @@ __all__ = ["History", "Schedule", "fit"]
 _FIRST, _LAST = 25.0, 250_000.0
 #: A small data set is cut into this many batches, none smaller than that.
 _STEPS, _SMALLEST_BATCH = 10, 32
+#: Adam, and Adam with Nesterov's momentum.
+_OPTIMISERS = {"adam": torch.optim.Adam, "nadam": torch.optim.NAdam}
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,12 @@ class Schedule:
         Share of the steps before the peak.
     betas : pair of float
         Adam's.
+    optimiser : {"adam", "nadam"}
+        The second has Nesterov's momentum.
+    weight_decay : float
+        Share of the weights that is added to their gradient.
+    clip : float, optional
+        Gradients longer than this, all together, are scaled down to it.
     average : float, optional
         Decay of an exponential moving average of the weights; it is then what is
         validated and returned.
@@ -70,6 +83,9 @@ class Schedule:
     learning_rate: float = 1e-2
     warm_up: float = 0.2
     betas: tuple[float, float] = (0.9, 0.99)
+    optimiser: str = "adam"
+    weight_decay: float = 0.0
+    clip: float | None = None
     average: float | None = None
     patience: int | None = None
     validate_every: int = 5
@@ -95,6 +111,14 @@ class Schedule:
             raise InvalidInputError("learning_rate > 0 and 0 <= warm_up < 1 needed")
         if self.average is not None and not 0 < self.average < 1:
             raise InvalidInputError(f"average is in (0, 1), not {self.average}")
+        if self.optimiser not in _OPTIMISERS:
+            raise InvalidInputError(
+                f"optimiser {self.optimiser!r}; choose from {', '.join(_OPTIMISERS)}"
+            )
+        if not 0 <= self.weight_decay < math.inf:
+            raise InvalidInputError(f"weight_decay {self.weight_decay} is not >= 0")
+        if self.clip is not None and not 0 < self.clip < math.inf:
+            raise InvalidInputError(f"clip {self.clip} is not > 0")
 
     def rate(self, step: int, n_steps: int) -> float:
         """Learning rate of a step: half a cosine up to the peak, half a cosine down."""
@@ -135,12 +159,16 @@ def fit(
     An interruption (Ctrl-C) is raised again at once; the checkpoint then holds the
     last validation, and the next call with the same arguments goes on from there.
 
+    In a process group every process calls this with the same arguments. `step` is
+    then given the process's share of a batch; losses that are means over samples give
+    the gradient of the whole batch, statistics of a batch (transport) see the share.
+
     Parameters
     ----------
     model : Module
         On its device already.
     step : callable
-        From a batch of sample numbers (int64 tensor) to the loss.
+        From a batch of sample numbers (int64 tensor) to the loss, a mean over them.
     score : callable
         Validation score of the current weights; larger is better.
     n_samples : int
@@ -148,14 +176,14 @@ def fit(
     schedule : Schedule
         See there.
     seed : int
-        Decides the order of the batches, and dropout.
+        Decides the order of the batches, and dropout (differently in each process).
     on_epoch : callable, optional
         Called with the share of training done, before each epoch (p schedules).
     progress : bool
         One bar, if there is a terminal.
     checkpoint : path, optional
         File written after every validation; training resumes from it if it exists
-        and belongs to the same run.
+        and belongs to the same run. Several processes must see the same file.
     task : str
         Digest of what `step` and `score` compute from (data, loss): a checkpoint of
         another task is refused.
@@ -175,15 +203,14 @@ def fit(
     True
     """
     run = _Run(model, schedule, seed, n_samples, task)
-    if checkpoint is not None and Path(checkpoint).exists():
-        run.resume(Path(checkpoint))
+    run.start(None if checkpoint is None else Path(checkpoint))
     share_done = on_epoch or (lambda share: None)
     bar = tqdm(
         total=schedule.epochs,
         initial=run.epoch,
         desc="training",
         unit="epoch",
-        disable=None if progress else True,
+        disable=None if progress and distributed.rank() == 0 else True,
     )
     with bar:
         while run.epoch < schedule.epochs and not run.is_stale():
@@ -196,7 +223,7 @@ def fit(
                 continue
             run.validate(loss, score)
             bar.set_postfix(loss=f"{loss:.3f}", score=f"{run.history.score[-1]:.3f}")
-            if checkpoint is not None:
+            if checkpoint is not None and distributed.rank() == 0:
                 run.save(Path(checkpoint))
     share_done(1.0)
     run.restore_best()
@@ -217,11 +244,13 @@ class _Run:
         self.model, self.schedule = model, schedule
         self.seed, self.n_samples = seed, n_samples
         self.epoch, self.history = 0, History()
-        self.optimiser = torch.optim.Adam(
+        self.device = next(model.parameters()).device
+        self.optimiser = _OPTIMISERS[schedule.optimiser](
             model.parameters(),
             lr=schedule.learning_rate,
             betas=schedule.betas,
-            fused=True,
+            weight_decay=schedule.weight_decay,
+            **({"fused": True} if schedule.optimiser == "adam" else {}),
         )
         state = model.state_dict()
         shapes = {k: [str(v.dtype), *v.shape] for k, v in state.items()}
@@ -229,26 +258,56 @@ class _Run:
             [asdict(schedule), seed, n_samples, shapes, task], sort_keys=True
         )
         self.best: dict[str, Tensor] = {}
-        self.mean = None if schedule.average is None else _copy(state)
+        self.mean: dict[str, Tensor] | None = None
+        # Batches of equal size: a last one of a single sample would be all noise.
+        self.n_batches = -(-n_samples // schedule.batch_size)
+
+    def start(self, checkpoint: Path | None) -> None:
+        """Begin with the same weights in every process, or where a run was left."""
+        distributed.agree(
+            self.identity,
+            "the processes train different things; give all of them the same data, "
+            "model, seed, schedule and task",
+            self.device,
+        )
+        smallest, processes = self.n_samples // self.n_batches, distributed.world_size()
+        if smallest < processes:
+            raise InvalidInputError(
+                f"batches of {smallest} samples for {processes} processes; raise "
+                "batch_size or start fewer"
+            )
+        distributed.broadcast_state(self.model)
+        if self.schedule.average is not None:
+            self.mean = _copy(self.model.state_dict())
+        found = checkpoint is not None and checkpoint.exists()
+        place = f"checkpoint {checkpoint}"
+        distributed.agree(
+            str(found),
+            f"{place} is there for some processes only; keep it where all can read it",
+            self.device,
+        )
+        if checkpoint is not None and found:
+            self.resume(checkpoint)
+            distributed.agree(
+                f"{self.epoch} {self.history}",
+                f"{place} is not the same for all processes; keep one for all",
+                self.device,
+            )
 
     def one_epoch(self, step: Callable[[Tensor], Tensor]) -> float:
         """Train on every sample once; the mean loss."""
         self.model.train()
-        # Batches of equal size: a last one of a single sample would be all noise.
-        n_batches = -(-self.n_samples // self.schedule.batch_size)
-        n_steps = self.schedule.epochs * n_batches
+        n_steps = self.schedule.epochs * self.n_batches
         total = 0.0
-        with _seeded(self.model, self.seed, self.epoch):
-            batches = torch.randperm(self.n_samples).tensor_split(n_batches)
-            for i, batch in enumerate(batches, self.epoch * n_batches):
+        with _seeded(self.model, (self.seed, self.epoch)):
+            batches = torch.randperm(self.n_samples).tensor_split(self.n_batches)
+            _vary_by_process(self.model, self.seed, self.epoch)
+            for i, batch in enumerate(batches, self.epoch * self.n_batches):
                 for group in self.optimiser.param_groups:
                     group["lr"] = self.schedule.rate(i, n_steps)
-                self.optimiser.zero_grad(set_to_none=True)
-                loss = step(batch)
-                loss.backward()
-                self.optimiser.step()
+                total += self._descend(step, batch)
                 self._average(i)
-                total += float(loss.detach()) * len(batch)
+        total = distributed.total(total, self.device)
         if not math.isfinite(total):
             raise NonFiniteError(
                 f"training has diverged: the loss of epoch {self.epoch} is "
@@ -257,6 +316,20 @@ class _Run:
             )
         self.epoch += 1
         return total / self.n_samples
+
+    def _descend(self, step: Callable[[Tensor], Tensor], batch: Tensor) -> float:
+        """One step of the optimiser; the loss of the process's samples, summed."""
+        own, before = distributed.share(batch), distributed.moving_state(self.model)
+        part = len(own) / len(batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = step(own)
+        (part * loss).backward()
+        distributed.sum_gradients(self.model)
+        distributed.average_moves(self.model, before, part)
+        if self.schedule.clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.schedule.clip)
+        self.optimiser.step()
+        return float(loss.detach()) * len(own)
 
     def _average(self, step: int) -> None:
         """Move the running mean of the weights; the first ones count alike."""
@@ -276,7 +349,8 @@ class _Run:
             live = _copy(self.model.state_dict())
             self.model.load_state_dict(self.mean)
         self.model.eval()
-        value = float(score())
+        # All compute it, for it may be a common effort; one decides.
+        value = distributed.from_first(float(score()), self.device)
         if math.isnan(value):
             raise NonFiniteError(
                 f"the validation score after epoch {self.epoch} is NaN; lower the "
@@ -358,16 +432,29 @@ class _Run:
 
 
 @contextmanager
-def _seeded(model: nn.Module, seed: int, epoch: int) -> Iterator[None]:
+def _seeded(model: nn.Module, seed: tuple[int, ...]) -> Iterator[None]:
     """Random state of one epoch; the global one comes back afterwards."""
-    devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
-    state = int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
-    with torch.random.fork_rng(devices=list(devices)):
-        # torch.manual_seed would queue a call, with its stack, for every GPU to come.
-        torch.default_generator.manual_seed(state)
-        for device in devices:
-            torch.cuda.default_generators[device.index].manual_seed(state)
+    with torch.random.fork_rng(devices=list(_gpus(model))):
+        _set_seed(model, seed)
         yield
+
+
+def _vary_by_process(model: nn.Module, seed: int, epoch: int) -> None:
+    """Go on with other random numbers in every process but the first."""
+    if distributed.rank():
+        _set_seed(model, (seed, epoch, distributed.rank()))
+
+
+def _set_seed(model: nn.Module, seed: tuple[int, ...]) -> None:
+    state = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    # torch.manual_seed would queue a call, with its stack, for every GPU to come.
+    torch.default_generator.manual_seed(state)
+    for device in _gpus(model):
+        torch.cuda.default_generators[device.index].manual_seed(state)
+
+
+def _gpus(model: nn.Module) -> set[torch.device]:
+    return {p.device for p in model.parameters() if p.device.type == "cuda"}
 
 
 def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:

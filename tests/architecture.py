@@ -21,7 +21,7 @@ from pathlib import Path
 CORE = ["exceptions", "rounding", "matching", "metrics"]
 READS_INPUT = [*CORE, "bounds", "diagrams", "validation"]
 FROZEN = [*READS_INPUT, "frozen"]
-LEARNS = [*FROZEN, "extract", "represent", "nn", "training"]
+LEARNS = [*FROZEN, "distributed", "extract", "represent", "nn", "training"]
 FITS = [*LEARNS, "certify", "explain", "estimators"]
 
 #: room -> the rooms it may import, besides itself
@@ -38,8 +38,9 @@ MAY_IMPORT: dict[str, list[str]] = {
     "frozen": READS_INPUT,
     "extract": FROZEN,
     "represent": FROZEN,
-    "nn": FROZEN,
-    "training": [*FROZEN, "extract", "represent", "nn"],
+    "distributed": ["exceptions"],
+    "nn": [*FROZEN, "distributed"],
+    "training": [*FROZEN, "distributed", "extract", "represent", "nn"],
     "certify": FROZEN,
     "attack": [*FROZEN, "extract"],
     "explain": [*FROZEN, "extract", "represent", "certify"],

@@ -166,6 +166,31 @@ def test_the_mean_of_the_weights_is_validated_and_returned() -> None:
     assert torch.equal(averaged[-1], mean)
 
 
+def test_long_gradients_are_clipped_and_short_ones_are_left_alone() -> None:
+    def last_gradient(clip: float | None) -> float:
+        torch.manual_seed(0)
+        task, model = Task(), nn.Linear(6, 1)
+
+        def step(batch: Tensor) -> Tensor:
+            return (model(task.x[batch]) - task.y[batch]).square().mean()
+
+        schedule = replace(SCHEDULE, epochs=1, batch_size=40, clip=clip)
+        fit(model, step, lambda: 0.0, 40, schedule, seed=0)
+        return math.hypot(*(float(p.grad.norm()) for p in model.parameters()))
+
+    free = last_gradient(None)
+    assert last_gradient(2 * free) == free
+    assert last_gradient(free / 2) == pytest.approx(free / 2, rel=1e-4)
+
+
+def test_decay_draws_weights_to_zero() -> None:
+    model = nn.Linear(6, 1)
+    before = float(model.weight.detach().norm())
+    schedule = replace(SCHEDULE, epochs=30, weight_decay=1.0)
+    fit(model, lambda batch: 0 * model.weight.sum(), lambda: 0.0, 40, schedule, seed=0)
+    assert float(model.weight.detach().norm()) < 0.2 * before
+
+
 def test_patience_ends_a_run_that_no_longer_improves() -> None:
     scores = iter([0.1, 0.5, 0.5, 0.5, 0.5, 0.5])
     history = Task().fit(
@@ -208,12 +233,12 @@ def test_an_interruption_leaves_the_global_random_state_alone() -> None:
 # --- checkpoints ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("average", [None, 0.9])
+@pytest.mark.parametrize("dials", [{}, {"average": 0.9}, {"optimiser": "nadam"}])
 @pytest.mark.parametrize("after", [10, 20, 35])
 def test_a_resumed_run_gives_the_bits_of_one_that_ran_through(
-    after: int, average: float | None, tmp_path: Path
+    after: int, dials: dict[str, Any], tmp_path: Path
 ) -> None:
-    schedule = replace(SCHEDULE, average=average)
+    schedule = replace(SCHEDULE, **dials)
     whole, task, again = Task(), Task(), Task()
     expected = whole.fit(schedule)
     file = tmp_path / "run.safetensors"
@@ -321,8 +346,11 @@ def test_a_score_that_is_not_a_number_ends_the_run() -> None:
         {"learning_rate": math.nan},
         {"warm_up": 1.0},
         {"average": 1.0},
+        {"optimiser": "sgd"},
+        {"weight_decay": -1.0},
+        {"clip": 0.0},
     ],
 )
-def test_impossible_schedules_are_refused(bad: dict[str, float]) -> None:
+def test_impossible_schedules_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError):
-        Schedule(**bad)  # type: ignore[arg-type]
+        Schedule(**bad)
