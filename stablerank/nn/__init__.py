@@ -10,6 +10,7 @@ from stablerank.nn.activations import (
     ParametricReLU,
 )
 from stablerank.nn.base import Layer, Stack
+from stablerank.nn.bronet import PixelBRO
 from stablerank.nn.build import Network, build_network
 from stablerank.nn.distance import LinfDistance
 from stablerank.nn.fourier import BROConv, CayleyConv, CholeskyConv
@@ -101,6 +102,7 @@ __all__ = [
     "Network",
     "OffsetCrossEntropy",
     "ParametricReLU",
+    "PixelBRO",
     "Sandwich",
     "Skip",
     "SoftHKR",

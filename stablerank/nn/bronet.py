@@ -6,7 +6,9 @@
 
 Every part has constant 1 [N2, N5, N7] and the linear ones keep the length of all that
 fits into their width, so depth costs no margin: what tells classes apart in the image
-arrives at the head at its full size.
+arrives at the head at its full size.  With `centring`, every convolution is fed an
+image whose channels have mean 0: circular convolutions commute with that, so it is
+the centring of their outputs, and their biases still count.
 """
 
 from __future__ import annotations
@@ -14,14 +16,75 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from torch import Tensor
+
 from stablerank.exceptions import InvalidInputError, ShapeError
+from stablerank.frozen import Affine, Conv, Operation
 from stablerank.nn.activations import GroupSort
 from stablerank.nn.base import Layer
+from stablerank.nn.dense import TOLERANCE
 from stablerank.nn.fourier import BROConv
+from stablerank.nn.mean_shift import MeanShift
 from stablerank.nn.orthogonal import BRO
 from stablerank.nn.reshape import ChannelsLast, SpaceToDepth
 
-__all__ = ["bronet_layers", "image_shape"]
+__all__ = ["PixelBRO", "bronet_layers", "image_shape"]
+
+
+class PixelBRO(BRO):
+    """y[p] = W x[p] + b for every pixel p, with the W of a `BRO`: a kernel of one tap.
+
+        |y - y'|_2 <= s(W) |x - x'|_2                                  [N5, N7]
+
+    After `SpaceToDepth` it is a convolution of windows that share no pixel.
+
+    Parameters
+    ----------
+    shape : (height, width, channels)
+        Of the input image.
+    channels : int
+        Of the output image.
+    rank : int, optional
+        As in `BRO`.
+
+    Attributes
+    ----------
+    out_shape : (height, width, channels)
+        Of the output image.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer, x = PixelBRO((4, 4, 3), 5), torch.randn(2, 48)
+    >>> torch.allclose(layer(x).norm(), x.norm())
+    True
+    """
+
+    def __init__(
+        self, shape: Sequence[int], channels: int, rank: int | None = None
+    ) -> None:
+        height, width, n_in = (int(n) for n in shape)
+        super().__init__(n_in, channels, rank)
+        self.shape, self.out_shape = (height, width, n_in), (height, width, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer to (batch, height * width * n_in)."""
+        pixels = x.unflatten(1, self.shape).flatten(0, 2)
+        return super().forward(pixels).unflatten(0, (x.shape[0], -1)).flatten(1)
+
+    def freeze(self, register: int) -> tuple[Operation, ...]:
+        """One `Conv` with one tap."""
+        (affine,) = super().freeze(register)
+        assert isinstance(affine, Affine)
+        kernel = affine.weight[:, :, None, None]
+        return (Conv((register,), kernel=kernel, bias=affine.bias, shape=self.shape),)
+
+    def check_invariant(self) -> None:
+        """Raise if the float64 matrix has a spectral norm above 1 + 2**-30."""
+        (conv,) = self.freeze(0)
+        assert isinstance(conv, Conv)
+        if conv.spectral_norm > 1 + TOLERANCE:
+            raise InvalidInputError(f"W has spectral norm {conv.spectral_norm}")
 
 
 def bronet_layers(
@@ -36,6 +99,7 @@ def bronet_layers(
     patch: int = 2,
     neck: int = 2,
     group: int = 2,
+    centring: bool = False,
 ) -> tuple[list[Layer], int]:
     """Layers of a BRONet below its head, and the width that they end in.
 
@@ -60,13 +124,15 @@ def bronet_layers(
         leaves the image alone.
     group : int
         Coordinates sorted together.
+    centring : bool
+        Whether channels are centred before every convolution.
 
     Examples
     --------
     >>> layers, width = bronet_layers(64, (16,), depth=1)
     >>> [type(layer).__name__ for layer in layers]
     ['SpaceToDepth', 'BROConv', 'GroupSort', 'BROConv', 'GroupSort',
-     'SpaceToDepth', 'BROConv', 'BRO', 'GroupSort']
+     'SpaceToDepth', 'PixelBRO', 'BRO', 'GroupSort']
     """
     for width in (channels, *hidden):
         if width % group:
@@ -80,14 +146,15 @@ def bronet_layers(
     layers += [stem] if patch > 1 else []
     shape = stem.out_shape
     for _ in range(1 + depth):
+        layers += [MeanShift(shape[2], shape[0] * shape[1])] if centring else []
         conv = BROConv(shape, channels, min(kernel_size, *shape[:2]))
         layers += [conv, GroupSort(group)]
         shape = conv.out_shape
     if neck > 1:
         blocks = SpaceToDepth(shape, neck)
-        conv = BROConv(blocks.out_shape, channels, kernel_size=1)
-        layers += [blocks, conv]
-        shape = conv.out_shape
+        pixels = PixelBRO(blocks.out_shape, channels)
+        layers += [blocks, pixels]
+        shape = pixels.out_shape
     n_in = math.prod(shape)
     for width in hidden:
         layers += [BRO(n_in, width), GroupSort(group)]
