@@ -9,11 +9,12 @@ transform of a small free kernel, gives a contraction of images:
 Training never leaves the transform.  `freeze()` does: the frozen program convolves
 with the circular kernel of W, as large as the image, without any FFT, and proves the
 constant from its taps.  Large images with many channels would freeze to kernels that
-fill the memory; they are refused.
+fill the memory; they are refused at once, not after training.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -27,8 +28,8 @@ from stablerank.nn.orthogonal import reflector_rank, spread_frame
 
 __all__ = ["BROConv", "CayleyConv", "CholeskyConv", "FourierConv"]
 
-#: Numbers in a frozen kernel, at most: 128 MiB.
-_LARGEST_KERNEL = 2**24
+#: Numbers in a frozen kernel, at most: 512 MiB.
+_LARGEST_KERNEL = 2**26
 #: Size of the other taps before training, in shares of the middle one: a layer starts
 #: near a rotation of the channels of each pixel.
 _NOISE = 0.1
@@ -48,6 +49,17 @@ class FourierConv(ConvLayer):
     kernel : Tensor of shape (., ., k, k)
         Parameters before training; k at most the sides of the image.
     """
+
+    def __init__(self, shape: Sequence[int], channels: int, kernel: Tensor) -> None:
+        numbers = math.prod(shape) * channels
+        if numbers > _LARGEST_KERNEL:
+            raise CostLimitError(
+                f"{type(self).__name__} on an image of {shape[0]} x {shape[1]} with "
+                f"{shape[2]} to {channels} channels would freeze to {numbers} numbers, "
+                f"more than {_LARGEST_KERNEL}; reduce the image first (SpaceToDepth), "
+                "use fewer channels, or a layer of small kernels (SOC, L2Conv)"
+            )
+        super().__init__(shape, channels, kernel)
 
     def map(self, transform: Tensor) -> Tensor:
         """W, (height, width // 2 + 1, n_out, n_in), of the transformed kernel."""
@@ -75,16 +87,8 @@ class FourierConv(ConvLayer):
         return taps.flip(2, 3).roll((1, 1), (2, 3))
 
     def frozen_conv(self, register: int, kernel: Tensor, bias: Tensor) -> Conv:
-        """The circular kernel, if it is not too large."""
-        height, width, n_in = self.shape
-        numbers = height * width * n_in * len(bias)
-        if numbers > _LARGEST_KERNEL:
-            raise CostLimitError(
-                f"{type(self).__name__} on an image of {height} x {width} with {n_in} "
-                f"to {len(bias)} channels freezes to {numbers} numbers, more than "
-                f"{_LARGEST_KERNEL}; reduce the image first (SpaceToDepth), use fewer "
-                "channels, or a layer of small kernels (SOC, L2Conv)"
-            )
+        """The circular kernel."""
+        height, width, _ = self.shape
         return Conv(
             (register,),
             kernel=self.circular_kernel(kernel).numpy(),
