@@ -163,6 +163,41 @@ def test_zero_padding_can_exceed_the_fft_at_the_size_of_the_image() -> None:
     )
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_an_image_among_zeros_has_room_on_a_larger_torus(n: int, stride: int) -> None:
+    gained = 0
+    for seed, (shape, image) in enumerate(
+        [((1, 1, 2), (n,)), ((2, 1, 3), (n,)), ((1, 2, 2, 3), (n, 2))]
+    ):
+        kernel = dyadic_kernel(seed, *shape)
+        # All outputs that any number of zeros can lead to.
+        matrix = unrolled(kernel, image, stride=stride, pad=max(shape[2:]) - 1)
+        known = conv_norm_up(kernel, padding="zeros", stride=stride, input_shape=image)
+        assert audit_spectral_norm(matrix, known)
+        unknown = conv_norm_up(kernel, padding="zeros", stride=stride)
+        assert known <= unknown * (1 + 1e-12)
+        gained += known < 0.999 * unknown
+    assert gained or stride > 1  # a stride leaves one tap, which has no waves
+
+
+def test_a_torus_of_the_size_of_the_image_would_miss_the_worst_wave() -> None:
+    difference = np.array([[[1.0, -1.0]]])
+    matrix = unrolled(difference, (1,), pad=1)
+    assert np.linalg.norm(matrix, 2) > 1.4
+    bound = conv_norm_up(difference, padding="zeros", input_shape=(1,))
+    assert audit_spectral_norm(matrix, bound)
+    assert conv_norm_up(difference, padding="circular", input_shape=(1,)) < 1e-9
+
+
+def test_many_channels_have_tight_bounds_on_a_known_image() -> None:
+    kernel = np.random.default_rng(0).standard_normal((160, 160, 3, 3)) / 40
+    bound = conv_norm_up(kernel, padding="zeros", input_shape=(4, 4))
+    waves = np.fft.fft2(kernel, (6, 6), axes=(2, 3)).transpose(2, 3, 0, 1)
+    norm = np.sqrt(np.linalg.eigvalsh(waves.conj().swapaxes(2, 3) @ waves).max())
+    assert norm * (1 - 1e-12) <= bound <= norm * (1 + 1e-9)
+
+
 def test_strides_of_a_torus_that_do_not_close_are_not_folded() -> None:
     # Outputs 0 and 2 of three share pixel 0: sqrt(3), more than the sqrt(2) of phases.
     kernel = np.ones((1, 1, 2))
