@@ -36,6 +36,7 @@ from stablerank.frozen import (
     ReLU,
     Reorder,
     Sandwich,
+    Sectors,
     SortNeuron,
     SortTop,
     Spline,
@@ -72,6 +73,12 @@ def _spline(rng: np.random.Generator, register: int) -> Operation:
     knots = np.sort(rng.normal(size=(WIDTH, 4)), axis=1)
     slopes = _matrix(rng, WIDTH, 5)
     return Spline((register,), knots, slopes, rng.normal(size=WIDTH))
+
+
+def _sectors(rng: np.random.Generator, register: int) -> Operation:
+    turns = rng.uniform(0, np.pi, (3, WIDTH // 2))
+    directions = np.stack([np.cos(turns), np.sin(turns)], axis=2)
+    return Sectors((register,), directions * rng.uniform(0.6, 1.6, (*turns.shape, 1)))
 
 
 def _conv(rng: np.random.Generator, register: int) -> Operation:
@@ -111,6 +118,7 @@ _IN_LINF: list[_Maker] = [
 ]
 _IN_L2: list[_Maker] = [
     lambda rng, k: Householder((k,), _matrix(rng, 2, WIDTH).reshape(2, -1, 2)),
+    _sectors,
     lambda rng, k: CPL((k,), _matrix(rng, 5, WIDTH), rng.normal(size=5)),
     lambda rng, k: SLL(
         (k,), _matrix(rng, 5, WIDTH), rng.normal(size=5), np.exp(rng.normal(size=5))

@@ -399,6 +399,8 @@ def of_vectors(kind: str, o: Fields, x: Space, *more: Space) -> Twin:
             return spline(o.pop("knots"), o.pop("slopes"), take("values"), x)
         case "Householder":
             return householder(o.pop("directions"), x)
+        case "Sectors":
+            return sectors(o.pop("directions"), x)
         case "CPL" | "SLL":  # x - 2 W^T relu(W x + b)
             w, b = o.pop("weight"), take("bias")
             a, q = Matrix(w), o.pop("shares") if kind == "SLL" else None
@@ -504,6 +506,59 @@ def householder(directions: Table, x: Space) -> Twin:
         return k * gain, slip
 
     return Twin(x, value, lambda k: k * gain, grow)
+
+
+def sectors(directions: Table, x: Space) -> Twin:
+    """Pairs z, complex numbers: kept, reflected or turned, by where they point [N2].
+
+    With c = a a b b / |a b|^2 and so on the pieces are z, c z*, t z and r z*; what is
+    divided is rounded in the 256th binary digit.
+    """
+    (three, m, two), (flat, s) = directions.shape, Vector.of(directions.values)
+    demand(x.norm == 2 and (three, two, 2 * m) == (3, 2, x.width), "Sectors do not fit")
+    v = list(zip(flat[::2], flat[1::2], strict=True))
+    found = []
+    for a, b, w in zip(v[:m], v[m : 2 * m], v[2 * m :], strict=True):
+        demand(b[1] >= 0 and w[1] >= 0, "Sectors: angles")
+        squares = [p * p + q * q for p, q in (a, b, w)]
+        demand(all(4**s <= 4 * n <= 4 ** (s + 2) for n in squares), "Sectors: lengths")
+        twice = [turn(e, e) for e in (turn(a, b), (w[0], -w[1]), a)]
+        lengths = [math.isqrt(p * p + q * q) for p, q in twice]  # of squares: exact
+        units = [
+            ((p << 256) // n, (q << 256) // n)
+            for (p, q), n in zip(twice, lengths, strict=True)
+        ]
+        ends = [p < 0 and q == 0 for p, q in (w, b)]  # of them, rays at a whole turn
+        rays = (b, turn(b, w), (-w[0], -w[1]))[: 3 - ends[0] - all(ends)]
+        found.append((a, rays, units))
+
+    def value(z: Vector) -> Vector:
+        moved: list[int] = []
+        for v, (a, rays, units) in zip(
+            zip(z.n[::2], z.n[1::2], strict=True), found, strict=True
+        ):
+            y = turn((a[0], -a[1]), v)
+            k = [*(passed(y, ray) for ray in rays), False].index(False)
+            mirror = v if k in {0, 2} else (v[0], -v[1])
+            moved += turn(mirror, units[k - 1]) if k else (v[0] << 256, v[1] << 256)
+        return Vector(moved, z.s + 256)
+
+    def grow(k: Vector) -> tuple[Vector, Vector]:
+        _, slip = rounded(k, 512, 8 * len(flat))
+        return k, slip + k * (ONE / 2**200)
+
+    return Twin(x, value, lambda k: k, grow)
+
+
+def turn(v: tuple[int, int], w: tuple[int, int]) -> tuple[int, int]:
+    """Product of complex numbers."""
+    return v[0] * w[0] - v[1] * w[1], v[0] * w[1] + v[1] * w[0]
+
+
+def passed(y: tuple[int, int], ray: tuple[int, int]) -> bool:
+    """Whether y points further than the ray, both from 0 up to, not with, a turn."""
+    late, there = (q < 0 or (q == 0 and p < 0) for p, q in (y, ray))
+    return late if late != there else turn((ray[0], -ray[1]), y)[1] > 0
 
 
 def dominance(w: Matrix, shares: Sequence[float]) -> Fraction:

@@ -75,6 +75,7 @@ LEDGER = {
     "Reorder": "N2",
     "Spline": "N2",
     "Householder": "N2",
+    "Sectors": "N2",
     "CPL": "N5",
     "SLL": "N5",
     "Sandwich": "N5",

@@ -8,6 +8,7 @@ from stablerank.frozen.neurons import Distance, SortNeuron
 from stablerank.frozen.pointwise import Abs, GroupSort, Householder, ReLU, Spline
 from stablerank.frozen.program import BarInput, Program, VectorInput
 from stablerank.frozen.residual import CPL, SLL, Sandwich
+from stablerank.frozen.sectors import Sectors
 
 __all__ = [
     "CPL",
@@ -33,6 +34,7 @@ __all__ = [
     "ReLU",
     "Reorder",
     "Sandwich",
+    "Sectors",
     "SortNeuron",
     "SortTop",
     "Spline",

@@ -18,7 +18,15 @@ from stablerank.frozen.backend import backend_of
 from stablerank.frozen.base import LAYER_SLACK, TINY, Array, Operation, Range, l2_up
 from stablerank.rounding import add_up, gamma, mul_up, sub_down, sum_up
 
-__all__ = ["Abs", "GroupSort", "Householder", "ReLU", "Spline", "reflected_up"]
+__all__ = [
+    "Abs",
+    "GroupSort",
+    "Householder",
+    "ReLU",
+    "Spline",
+    "norm_of_reflections",
+    "reflected_up",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +41,13 @@ class GroupSort(Operation):
 
     def evaluate(self, xp: Any, x: Any) -> Any:
         """Sort in groups; exact."""
-        groups = x.reshape(len(x), -1, self.size)
+        groups = x.reshape(x.shape[0], -1, self.size)
         if self.size == 2:
             low = xp.minimum(groups[..., 0], groups[..., 1])
             high = xp.maximum(groups[..., 0], groups[..., 1])
             joined = xp.concatenate([high[..., None], low[..., None]], -1)
-            return joined.reshape(len(x), -1)
-        return xp.sort_descending(groups, -1).reshape(len(x), -1)
+            return joined.reshape(x.shape[0], -1)
+        return xp.sort_descending(groups, -1).reshape(x.shape[0], -1)
 
     def norm(self, *norms: float) -> float:
         """Return the input's norm."""
@@ -257,20 +265,15 @@ class Householder(Operation):
 
     def evaluate(self, xp: Any, x: Any) -> Any:
         """Reflect."""
-        pairs = x.reshape(len(x), -1, 2)
+        pairs = x.reshape(x.shape[0], -1, 2)
         for v in xp.constant(self.directions, x):
             beyond = xp.maximum(xp.sum(pairs * v, -1), 0.0)
             pairs = pairs - (2.0 * beyond)[..., None] * v
-        return pairs.reshape(len(x), -1)
+        return pairs.reshape(x.shape[0], -1)
 
     def norm(self, *norms: float) -> float:
         """Return 2; in l_inf it would stretch."""
-        if math.isinf(norms[0]):
-            raise UncertifiableLayerError(
-                "Householder turns pairs of coordinates, which stretches l_inf by up "
-                "to sqrt(2) [N2]; use MaxMin, or an l_2 network around it"
-            )
-        return norms[0]
+        return norm_of_reflections(norms[0])
 
     def width(self, *widths: int) -> int:
         """Return the input's width."""
@@ -303,6 +306,16 @@ class Householder(Operation):
             error = (factor * error + rounding) * LAYER_SLACK
             size = factor * size * LAYER_SLACK + error
         return Range(size, error)
+
+
+def norm_of_reflections(norm: float) -> float:
+    """Return 2, or an error: reflections of pairs stretch every other norm."""
+    if math.isinf(norm):
+        raise UncertifiableLayerError(
+            "Householder turns pairs of coordinates, which stretches l_inf by up to "
+            "sqrt(2) [N2]; use MaxMin, or an l_2 network around it"
+        )
+    return norm
 
 
 def reflected_up(square: float) -> float:

@@ -19,7 +19,7 @@ from stablerank.exceptions import InvalidInputError, ShapeError
 from stablerank.frozen import Abs as FrozenAbs
 from stablerank.frozen import GroupSort as FrozenGroupSort
 from stablerank.frozen import Householder as FrozenHouseholder
-from stablerank.frozen import Operation, Spline
+from stablerank.frozen import Operation, Sectors, Spline
 from stablerank.nn.base import Layer, to_float64
 
 __all__ = [
@@ -244,21 +244,23 @@ class Householder(Layer):
         z <- z - 2 v max(0, <v, z>),   v = (sin a/2, -cos a/2)
 
     A reflection keeps lengths in l_2, and stretches l_inf by up to sqrt(2): there it is
-    refused.  In l_2 no factor 1/sqrt(2) is needed.  Order 2 folds the plane twice, at
-    four rays instead of two.
+    refused.  In l_2 no factor 1/sqrt(2) is needed.  Order 2 cuts the plane into four
+    sectors at three learned angles, and keeps, reflects, turns and reflects them; where
+    t = 0 it is of order 1.
 
     Parameters
     ----------
     width : int
         Coordinates; neighbours are pairs.
     order : {1, 2}
-        Reflections in a row.
+        1: two half planes; 2: four sectors.
 
     Attributes
     ----------
-    angles : Parameter of shape (order, width // 2)
-        a; it starts at pi / 2, which is `MaxMin` with the smaller one first, and for
-        the second step anywhere.
+    angles : Parameter of shape (1, width // 2) or (3, width // 2)
+        a; it starts at pi / 2, which is `MaxMin` with the smaller one first.  For order
+        2 also s and t in [0, 2 pi]: sectors begin at a/2, (a + s)/2, (a + s + t)/2 and
+        (a + t)/2 + pi; s and t start anywhere below pi.
 
     Examples
     --------
@@ -275,23 +277,68 @@ class Householder(Layer):
             raise InvalidInputError(f"order is 1 or 2, not {order}")
         if width % 2:
             raise ShapeError(f"{width} coordinates are no pairs; use an even width")
-        start = torch.full((order, width // 2), math.pi / 2)
-        start[1:].uniform_(0, 2 * math.pi)
+        start = torch.full((2 * order - 1, width // 2), math.pi / 2)
+        start[1:].uniform_(0, math.pi)
         self.angles = nn.Parameter(start)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to (batch, width)."""
-        x = x.to(self.angles.dtype).unflatten(-1, (-1, 2))
-        for v in _directions(self.angles):
-            x = x - 2 * (x * v).sum(dim=-1, keepdim=True).clamp_min(0) * v
-        return x.flatten(-2)
+        z = x.to(self.angles.dtype).unflatten(-1, (-1, 2))
+        if len(self.angles) == 1:
+            p = _normal(self.angles[0])
+            return (z - 2 * _beyond(z, p) * p).flatten(-2)
+        p, q, r = _two_rays(z, *_halves(self.angles))
+        return (z + 2 * (_beyond(z, r) * q - _beyond(z, p) * p)).flatten(-2)
 
     def freeze(self, register: int) -> tuple[Operation, ...]:
-        """One `Householder`."""
+        """One `Householder`, or one `Sectors`."""
         angles = torch.from_numpy(to_float64(self.angles, "Householder.angles"))
-        directions = _HAIR * _directions(angles).numpy()
-        return (FrozenHouseholder((register,), directions=directions),)
+        if len(angles) == 1:
+            shorter = _HAIR * _normal(angles).numpy()
+            return (FrozenHouseholder((register,), directions=shorter),)
+        directions = _unit(torch.stack(_halves(angles))).numpy()
+        directions[1:, :, 1].clip(0, out=directions[1:, :, 1])  # the sine of pi
+        return (Sectors((register,), directions=directions),)
 
 
-def _directions(angles: Tensor) -> Tensor:
-    return torch.stack([(angles / 2).sin(), -(angles / 2).cos()], dim=-1)
+def _beyond(z: Tensor, normal: Tensor) -> Tensor:
+    """max(0, <normal, z>) of each pair."""
+    return (z * normal).sum(dim=-1, keepdim=True).clamp_min(0)
+
+
+def _unit(angle: Tensor) -> Tensor:
+    return torch.stack([angle.cos(), angle.sin()], dim=-1)
+
+
+def _normal(angle: Tensor) -> Tensor:
+    """v of the reflection by this angle."""
+    return torch.stack([(angle / 2).sin(), -(angle / 2).cos()], dim=-1)
+
+
+def _halves(angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Half of a, s and t, the last two from 0 to pi."""
+    s, t = (1 + clipped(angles[1:] / math.pi - 1)) * (math.pi / 2)
+    return angles[0] / 2, s, t
+
+
+def _two_rays(z: Tensor, a: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, ...]:
+    """p, q, r of z - 2 p max(0, <p, z>) + 2 q max(0, <r, z>) on the side of each z.
+
+    As in `stablerank.frozen.sectors`: the first and the last of two rays, one side of
+    a line, and where the last is sent.
+    """
+    # Products of directions: sums would lose s and t beside an a of many turns.
+    up, b, w = _unit(a), _unit(s), _unit(t)
+    up = torch.stack([-up[..., 1], up[..., 0]], dim=-1)
+    back, least = w * w.new_tensor([1.0, -1.0]), torch.minimum(s, t)
+    is_left = (z * _times(up, _unit(least))).sum(dim=-1, keepdim=True) >= 0
+    first = torch.where(is_left, _times(up, b), -up)
+    last = torch.where(is_left, first, up)
+    return first, _times(last, back), _times(last, w)
+
+
+def _times(v: Tensor, w: Tensor) -> Tensor:
+    """Product of pairs as complex numbers."""
+    re = v[..., 0] * w[..., 0] - v[..., 1] * w[..., 1]
+    im = v[..., 0] * w[..., 1] + v[..., 1] * w[..., 0]
+    return torch.stack([re, im], dim=-1)

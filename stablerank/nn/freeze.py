@@ -44,6 +44,7 @@ from stablerank.frozen import (
     ReLU,
     Reorder,
     Sandwich,
+    Sectors,
     SortNeuron,
     Spline,
     VectorInput,
@@ -168,7 +169,7 @@ def _width(shape: int | Sequence[int] | None, operations: list[Operation]) -> in
                 return int(op.weight.shape[1])
             case Sandwich():
                 return int(op.inner.shape[1])
-            case GroupSort() | Abs() | ReLU() | Spline() | Householder():
+            case GroupSort() | Abs() | ReLU() | Spline() | Householder() | Sectors():
                 continue  # as many as they give
         break
     raise ShapeError("the layers do not say how many inputs there are; give shape=...")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from itertools import pairwise, product
 from typing import Any
@@ -26,6 +27,7 @@ from stablerank.frozen import (
     ReLU,
     Reorder,
     Sandwich,
+    Sectors,
     SortNeuron,
     SortTop,
     Spline,
@@ -117,6 +119,8 @@ def apply_exact(op: Any, *inputs: Any) -> Any:  # noqa: PLR0911, PLR0912 - one c
             return _splines(op, x)
         case Householder():
             return _reflected(op, x)
+        case Sectors():
+            return _sectors(op, x)
         case SLL() | CPL() | Sandwich():
             return _block(op, x)
         case Concat():
@@ -175,6 +179,56 @@ def _reflected(op: Householder, x: Row) -> Row:
             moved += [s - 2 * beyond * a, t - 2 * beyond * b]
         x = moved
     return x
+
+
+Complex = tuple[Fraction, Fraction]
+
+
+def _times(v: Complex, w: Complex) -> Complex:
+    return v[0] * w[0] - v[1] * w[1], v[0] * w[1] + v[1] * w[0]
+
+
+def _conjugate(v: Complex) -> Complex:
+    return v[0], -v[1]
+
+
+def _has_passed(y: Complex, ray: Complex) -> bool:
+    """Whether y points further than the ray, both from 0 up to, not with, a turn."""
+    halves = [v[1] < 0 or (v[1] == 0 and v[0] < 0) for v in (y, ray)]
+    if halves[0] != halves[1]:
+        return halves[0]
+    return _times(_conjugate(ray), y)[1] > 0
+
+
+def _sectors(op: Sectors, x: Row) -> Row:
+    """The four pieces of the definition; lengths cancel, so no root is needed."""
+    result: Row = []
+    places = zip(x[::2], x[1::2], *_f(op.directions.tolist()), strict=True)
+    for re, im, *directions in places:
+        z, (a, b, w) = (re, im), map(tuple, directions)
+        y = _times(_conjugate(a), z)
+        # Rays after a whole turn are passed by nothing.
+        b_is_half, w_is_half = (v[1] == 0 and v[0] < 0 for v in (b, w))
+        if not _has_passed(y, b):
+            image = z
+        elif (b_is_half and w_is_half) or not _has_passed(y, _times(b, w)):
+            double = _times(_times(a, a), _times(b, b))
+            image = _turned(_conjugate(z), double)
+        elif w_is_half or not _has_passed(y, (-w[0], -w[1])):
+            image = _turned(z, _conjugate(_times(w, w)))
+        else:
+            image = _turned(_conjugate(z), _times(a, a))
+        result += image
+    return result
+
+
+def _turned(v: Complex, direction: Complex) -> Complex:
+    """Times the direction of a square of known numbers, whose length is rational."""
+    re, im = _times(v, direction)
+    square = direction[0] ** 2 + direction[1] ** 2
+    length = Fraction(math.isqrt(square.numerator), math.isqrt(square.denominator))
+    assert length**2 == square
+    return re / length, im / length
 
 
 def _conv(op: Conv, x: Row) -> Row:

@@ -29,7 +29,6 @@ from stablerank.frozen import (
     VectorInput,
 )
 from stablerank.frozen.base import matvec_up
-from stablerank.frozen.spectral import spectral_norm_up
 from stablerank.matching import bottleneck_distance
 from stablerank.metrics import Bottleneck, SortedDeaths, Wasserstein
 from tests.frozen.test_errors import bar_program, random_diagrams, vector_programs
@@ -112,36 +111,6 @@ def test_equal_rows_have_constant_exactly_zero() -> None:
     pairs = program.pair_constants(1.0)
     assert pairs[0, 1] == 0
     assert pairs[0, 2] > 0
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (3, 3), (12, 5), (5, 12), (40, 40)])
-@pytest.mark.parametrize("scale", [1.0, 1e-150, 1e150])
-def test_spectral_bounds_are_not_below_the_norm(
-    shape: tuple[int, int], scale: float
-) -> None:
-    rng = np.random.default_rng(11)
-    for weight in (rng.standard_normal(shape), np.ones(shape), np.eye(*shape)):
-        bound = spectral_norm_up(weight * scale)
-        reference = np.linalg.norm(weight, 2)
-        assert bound >= reference * scale * (1 - 1e-14)
-        assert bound <= reference * scale * (1 + 1e-9)
-
-
-def test_a_spectral_bound_holds_in_exact_arithmetic() -> None:
-    # t I - W^T W is positive semidefinite iff all pivots of its LDL are >= 0.
-    rng = np.random.default_rng(12)
-    weight = rng.standard_normal((6, 6))
-    t = Fraction(spectral_norm_up(weight)) ** 2
-    w = [[Fraction(v) for v in row] for row in weight.tolist()]
-    a = [
-        [(t if i == j else Fraction(0)) - sum(r[i] * r[j] for r in w) for j in range(6)]
-        for i in range(6)
-    ]
-    for k in range(6):
-        assert a[k][k] > 0
-        for i in range(k + 1, 6):
-            ratio = a[i][k] / a[k][k]
-            a[i] = [x - ratio * y for x, y in zip(a[i], a[k], strict=True)]
 
 
 def test_features_of_diagrams_move_no_more_than_the_bars() -> None:

@@ -100,13 +100,47 @@ def test_the_angle_is_that_of_the_reflection() -> None:
     assert torch.equal(layer(-z), -z)
 
 
-def test_two_reflections_have_four_pieces() -> None:
+def test_order_two_has_four_pieces_at_its_angles() -> None:
     layer = Householder(2, order=2).double()
-    layer.angles.data.copy_(torch.tensor([[math.pi / 2], [1.0]]))
+    a, s, t = 0.5, 1.0, 2.6
+    layer.angles.data.copy_(torch.tensor([[a], [s], [t]]))
     turn = torch.linspace(0, 2 * math.pi, 1000, dtype=torch.float64)
     circle = torch.stack([turn.cos(), turn.sin()], dim=1)
     found = jacobians(layer, circle).flatten(1).mul(1e6).round()
     assert len(found.unique(dim=0)) == 4
+    changes = turn[1:][(found[1:] != found[:-1]).any(dim=1)]
+    expected = torch.tensor([a, a + s, a + s + t, a + t + 2 * math.pi]) / 2
+    assert torch.allclose(changes, expected.double(), atol=0.01)
+
+
+def test_order_two_without_its_last_angle_is_of_order_one() -> None:
+    one, two = Householder(6).double(), Householder(6, order=2).double()
+    one.angles.data.uniform_(0, 6)
+    two.angles.data[0], two.angles.data[2] = one.angles.data[0], 0.0
+    assert torch.allclose(two(X), one(X), atol=1e-12)
+
+
+def test_angles_of_sectors_beyond_a_turn_are_clipped_and_find_back() -> None:
+    layer, other = Householder(6, order=2).double(), Householder(6, order=2).double()
+    layer.angles.data[1:] = torch.tensor([[-1.0, 9.0, 7.0], [8.0, 1.0, -2.0]])
+    other.angles.data.copy_(layer.angles.data.clamp(0, 2 * math.pi))
+    assert torch.allclose(layer(X), other(X))
+    layer(X).square().sum().backward()
+    (layer(X) * torch.randn_like(X)).sum().backward()
+    assert layer.angles.grad is not None
+    assert layer.angles.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_gradients_of_reflections_are_those_of_finite_differences(order: int) -> None:
+    torch.manual_seed(3)
+    layer = Householder(6, order).double()
+    layer.angles.data.uniform_(0.3, 5)
+    assert torch.autograd.gradcheck(
+        lambda x, angles: torch.func.functional_call(layer, {"angles": angles}, x),
+        (X[:20].clone().requires_grad_(), layer.angles),
+        atol=1e-4,
+    )
 
 
 def test_frozen_reflections_have_the_constant_one_exactly() -> None:
