@@ -25,6 +25,11 @@ class NumpyBackend:
         return array
 
     @staticmethod
+    def blocks(x: Any, size: int) -> list[Any]:
+        """Rows of x, at most `size` at a time."""
+        return [x[i : i + size] for i in range(0, len(x), size)]
+
+    @staticmethod
     def affine(x: Any, weight: Any, bias: Any) -> Any:
         """Rows of x times the transpose of the weight, plus the bias."""
         y = x @ weight.T
@@ -179,6 +184,15 @@ class TorchBackend:
     def constant(array: Any, like: Any) -> Any:
         """Return the stored array in the form of `like`."""
         return as_tensor(array, like.device)
+
+    @staticmethod
+    def blocks(x: Any, size: int) -> list[Any]:
+        """Rows of x, at most `size` at a time; in graphs of any number of rows all."""
+        import torch
+
+        if torch.compiler.is_compiling():
+            return [x]
+        return [x[i : i + size] for i in range(0, len(x), size)]
 
     @staticmethod
     def affine(x: Any, weight: Any, bias: Any) -> Any:

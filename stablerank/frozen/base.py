@@ -110,7 +110,7 @@ class Operation:
             value = getattr(self, f.name)
             if isinstance(value, np.ndarray):
                 dtype = np.int64 if value.dtype.kind in "iu" else np.float64
-                array = np.array(value, dtype=dtype)  # a copy nobody else can write
+                array = np.array(value, dtype=dtype, order="C")
                 if not np.isfinite(array).all():
                     raise NonFiniteError(
                         f"{f.name} of {self.kind} has NaN or infinite entries; "

@@ -120,11 +120,10 @@ class Conv(Operation):
         n_terms = self.kernel[0].size
         kernel = xp.constant(self.kernel, x).reshape(n_out, n_terms).T
         bias = xp.constant(self.bias, x)
-        size = max(1, _BLOCK // (width * n_terms))
         blocks = []
-        for start in range(0, len(x), size):
-            windows = self._windows(xp, x[start : start + size])
-            n = len(windows)
+        for part in xp.blocks(x, max(1, _BLOCK // (width * n_terms))):
+            windows = self._windows(xp, part)
+            n = windows.shape[0]
             # A matrix times a matrix: stacks of small ones are slow in numpy.
             rows = [
                 windows[:, i].reshape(n * width, n_terms) @ kernel + bias
@@ -136,7 +135,7 @@ class Conv(Operation):
 
     def _windows(self, xp: Any, x: Any) -> Any:
         """Views of shape (n, out height, out width, n_in, k_height, k_width)."""
-        image = x.reshape(len(x), *self.shape)
+        image = x.reshape(x.shape[0], *self.shape)
         image = xp.pad_image(image, self.pads, self.padding == "circular")
         k_height, k_width = self.kernel.shape[2:]
         return xp.windows(image, (k_height, k_width), self.stride)
@@ -285,7 +284,7 @@ class GroupLength(Operation):
 
     def evaluate(self, xp: Any, x: Any) -> Any:
         """One sum of squares and one root a group."""
-        groups = x.reshape(len(x), -1, self.size)
+        groups = x.reshape(x.shape[0], -1, self.size)
         return xp.sqrt(xp.sum(groups * groups, -1))
 
     def norm(self, *norms: float) -> float:

@@ -15,6 +15,7 @@ from stablerank.nn.build import Network, build_network
 from stablerank.nn.distance import LinfDistance
 from stablerank.nn.fourier import BROConv, CayleyConv, CholeskyConv
 from stablerank.nn.freeze import freeze
+from stablerank.nn.graphs import export
 from stablerank.nn.linear_l2 import L2Head, L2ToLinf
 from stablerank.nn.linear_linf import LinfHead, LinfLinear
 from stablerank.nn.losses import (
@@ -117,6 +118,7 @@ __all__ = [
     "conv_gram_bound",
     "conv_norm_up",
     "estimate_spectral_norm",
+    "export",
     "freeze",
     "gram_bound",
     "operator_norm_up",

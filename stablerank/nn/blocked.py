@@ -175,12 +175,13 @@ def _sorted_gradients(
     return grad_x, torch.zeros_like(centres).scatter_add(1, by_centre, -own)
 
 
-# What `torch.compile` and autograd have to know of the operators above.
+# What `torch.compile`, `torch.export` and autograd have to know of the operators above;
+# `len(x)` would tie an exported graph to the batch that it was traced with.
 
 
 @_norm_distances.register_fake
 def _(x: Tensor, centres: Tensor, power: list[int]) -> Tensor:
-    return x.new_empty(len(x), len(centres))
+    return x.new_empty(x.shape[0], centres.shape[0])
 
 
 @_norm_gradients.register_fake
@@ -190,8 +191,8 @@ def _(grad: Tensor, x: Tensor, centres: Tensor, *rest: Any) -> tuple[Tensor, Ten
 
 @_sorted_distances.register_fake
 def _(x: Tensor, centres: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-    y = x.new_empty(len(x), len(centres))
-    return y, x.new_empty((*y.shape, len(coefficients)), dtype=torch.int64)
+    y = x.new_empty(x.shape[0], centres.shape[0])
+    return y, x.new_empty((*y.shape, coefficients.shape[0]), dtype=torch.int64)
 
 
 def _keep_norm(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from stablerank.frozen import Affine, Operation
 from stablerank.nn.base import Layer, to_float64
-from stablerank.nn.quotients import KINDS, check_kind, least_divisor
+from stablerank.nn.quotients import KINDS, check_kind, divided_rows
 
 __all__ = ["L2Head", "L2ToLinf"]
 
@@ -59,8 +59,8 @@ class L2ToLinf(Layer):
     def _rows(self, weight: Tensor) -> Tensor:
         if self.kind == "free":
             return weight
-        lengths = weight.norm(dim=1, keepdim=True)
-        return weight / lengths.clamp_min(least_divisor(self.kind))
+        rows, lengths = divided_rows(weight, self.kind)
+        return rows / lengths
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer to (batch, n_in)."""

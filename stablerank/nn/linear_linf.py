@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from stablerank.exceptions import InvalidInputError
 from stablerank.frozen import Affine, Operation
 from stablerank.nn.base import Layer, to_float64
-from stablerank.nn.quotients import check_kind, least_divisor
+from stablerank.nn.quotients import check_kind, divided_rows
 
 __all__ = ["LinfHead", "LinfLinear"]
 
@@ -61,10 +61,11 @@ class LinfLinear(Layer):
 
     def matrix(self) -> Tensor:
         """Weight that the forward pass uses, (n_out, n_in)."""
-        norms = self.weight.square().sum(dim=1, keepdim=True)
-        return (
-            self.weight * self.weight.abs() / norms.clamp_min(least_divisor(self.kind))
-        )
+        return self._rows(self.weight)
+
+    def _rows(self, weight: Tensor) -> Tensor:
+        roots, lengths = divided_rows(weight, self.kind)
+        return roots * roots.abs() / lengths.square()
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer to (batch, n_in)."""
@@ -75,17 +76,9 @@ class LinfLinear(Layer):
 
     def freeze(self, register: int) -> tuple[Operation, ...]:
         """One `Affine` with the float64 quotient."""
-        roots = to_float64(self.weight, "LinfLinear.weight")
-        weight = roots * abs(roots)
-        norms = abs(weight).sum(axis=1, keepdims=True)
+        weight = torch.from_numpy(to_float64(self.weight, "LinfLinear.weight"))
         bias = to_float64(self.bias, "LinfLinear.bias")
-        return (
-            Affine(
-                (register,),
-                weight=weight / norms.clip(least_divisor(self.kind)),
-                bias=bias,
-            ),
-        )
+        return (Affine((register,), weight=self._rows(weight).numpy(), bias=bias),)
 
     def check_invariant(self) -> None:
         """Raise if a row of the float64 quotient has l_1 norm above 1 + 2**-40."""

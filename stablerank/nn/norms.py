@@ -261,10 +261,11 @@ def conv_gram_bound(
         grid, share = tuple(input_shape), 1.0
     else:
         grid = tuple(max(1, _POINTS * (k - 1)) for k in sides)
-        share = math.prod(
+        cosines = [
             math.cos(math.pi * (k - 1) / (2 * n))
             for k, n in zip(sides, grid, strict=True)
-        )
+        ]
+        share = math.prod(cosines)
     symbols = torch.fft.rfftn(kernel.detach(), s=grid, dim=axes)
     bounds = gram_bound(symbols.movedim((0, 1), (-2, -1)), steps)
     # The bound moves with the worst wave: derivatives of the others are not kept.

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from stablerank.nn.spectral import L2Conv, L2Linear
 
@@ -89,7 +89,8 @@ class LinearResidualConv(L2Conv):
 
     def taps(self, kernel: Tensor) -> Tensor:
         """Merge, then divide."""
-        skip = torch.zeros_like(kernel)
-        middle = kernel.shape[-1] // 2
-        skip[:, :, middle, middle].fill_diagonal_(1.0)
+        channels, size = len(kernel), kernel.shape[-1]
+        skip = torch.eye(channels, dtype=kernel.dtype, device=kernel.device)
+        around = (size // 2, (size - 1) // 2) * 2
+        skip = nn.functional.pad(skip[:, :, None, None], around)
         return super().taps(skip + self.share * kernel)

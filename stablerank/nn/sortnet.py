@@ -76,6 +76,11 @@ class SortNeurons(LinfDistance):
     identity, exact_share
         As in `LinfDistance`.
 
+    Attributes
+    ----------
+    coefficients : ndarray of shape (n_largest,)
+        c.
+
     Examples
     --------
     >>> layer = SortNeurons(2, 1, keep=0.5, n_largest=2).eval()
@@ -83,8 +88,6 @@ class SortNeurons(LinfDistance):
     >>> layer(torch.tensor([[3.0, -6.0]])).tolist()
     [[5.0]]
     """
-
-    coefficients: Tensor
 
     def __init__(
         self,
@@ -103,6 +106,8 @@ class SortNeurons(LinfDistance):
             )
         self.keep = keep
         self.n_largest = min(n_largest, n_in)
+        # Now, as Fractions are no business of a compiled forward pass.
+        self.coefficients = sort_coefficients(keep, self.n_largest)
 
     def _distances(self, x: Tensor, centres: Tensor) -> Tensor:
         if self.training and not math.isinf(self.p):
@@ -110,8 +115,8 @@ class SortNeurons(LinfDistance):
             parts = [self._on_kept(part, centres) for part in shares]
             middle = torch.cat(parts).mean(dim=0)
             return torch.cat([part - part.mean(dim=0) + middle for part in parts])
-        coefficients = sort_coefficients(self.keep, self.n_largest)
-        return sorted_distances(x, centres, torch.from_numpy(coefficients).to(x))
+        coefficients = torch.from_numpy(self.coefficients).to(x)
+        return sorted_distances(x, centres, coefficients)
 
     def _on_kept(self, x: Tensor, centres: Tensor) -> Tensor:
         draw = torch.rand(x.shape[1], device=x.device)
@@ -126,7 +131,7 @@ class SortNeurons(LinfDistance):
             SortNeuron(
                 (register,),
                 weight=weight,
-                coefficients=sort_coefficients(self.keep, self.n_largest),
+                coefficients=self.coefficients,
                 bias=np.zeros(len(weight)),
             ),
         )

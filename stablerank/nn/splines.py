@@ -90,8 +90,9 @@ class LinearSpline(Layer):
         """Apply to (batch, width)."""
         slopes, heights = self._pieces(self.values)
         x = x.to(self.values.dtype).T / self.unit  # (width, batch)
-        piece = ((x.detach() + 1) / self.step).floor().long()
-        piece = piece.clamp(0, slopes.shape[1] - 1)
+        # Clamped before it is an integer: there are numbers past all integers.
+        piece = ((x.detach() + 1) / self.step).clamp(0, slopes.shape[1] - 1)
+        piece = piece.long().clamp_min(0)  # NaN is in no piece, and comes out as NaN
         rise = x - (piece * self.step - 1)
         y = heights.gather(1, piece) + slopes.gather(1, piece) * rise
         return y.T * self.unit

@@ -55,6 +55,7 @@ from stablerank.nn import (
     MeanShift,
     NActivation,
     ParametricReLU,
+    PixelBRO,
     Sandwich,
     Skip,
     SortNeurons,
@@ -90,7 +91,9 @@ def _hidden(n_in: int, n_out: int) -> Layer:
 ROWS = {
     "linear, normalised": Row(lambda: LinfLinear(WIDTH, 7)),
     "linear, projected": Row(lambda: LinfLinear(WIDTH, 7, kind="projected")),
-    "linear, one input": Row(lambda: Stack([LinfLinear(WIDTH, 1), LinfLinear(1, 3)])),
+    "linear, one input": Row(
+        lambda: Stack([LinfLinear(WIDTH, 1), LinfLinear(1, 3, "projected")])
+    ),
     "head": Row(lambda: LinfHead(WIDTH, 4)),
     "distance": Row(lambda: LinfDistance(WIDTH, 9)),
     "distance, identity": Row(lambda: LinfDistance(WIDTH, 9, identity=True)),
@@ -111,6 +114,7 @@ ROWS = {
     "Householder, order 2": Row(lambda: Householder(WIDTH, order=2), norm=2),
     "abs": Row(Abs),
     "mean shift": Row(lambda: MeanShift(WIDTH)),
+    "mean shift of channels": Row(lambda: MeanShift(3, pixels=4)),
     "concatenated": Row(
         lambda: Concatenated([_hidden(WIDTH, 4), Identity(), LinfDistance(WIDTH, 3)])
     ),
@@ -144,6 +148,9 @@ ROWS = {
     "exponential, wide": Row(lambda: Exponential(WIDTH, 5), norm=2),
     "l_2 linear": Row(lambda: L2Linear(WIDTH, 7), norm=2),
     "l_2 linear, projected": Row(lambda: L2Linear(WIDTH, 7, "projected"), norm=2),
+    "BRO of pixels": Row(lambda: PixelBRO(IMAGE, 3), norm=2),
+    "BRO of pixels, tall": Row(lambda: PixelBRO(IMAGE, 5), norm=2),
+    "BRO of pixels, wide": Row(lambda: PixelBRO((3, 1, 4), 2), norm=2),
     "BRO convolution": Row(lambda: BROConv(IMAGE, 3, 2), norm=2),
     "BRO convolution, tall": Row(lambda: BROConv(IMAGE, 5, 2), norm=2),
     "BRO convolution, wide": Row(lambda: BROConv((3, 1, 4), 2, 1), norm=2),
@@ -170,7 +177,7 @@ ROWS = {
     ),
     "network, bronet": Row(
         lambda: build_network(
-            "bronet", WIDTH, 3, (16,), image=IMAGE, patch=1, channels=8
+            "bronet", WIDTH, 3, (16,), image=IMAGE, patch=1, channels=8, centring=True
         ),
         norm=2,
         sharp=False,
@@ -261,7 +268,13 @@ def program(layer: Layer, norm: float = math.inf) -> Program:
     return Program((VectorInput(WIDTH, norm, LIMIT),), layer.freeze(0))
 
 
-def attacked(frozen: Program, norm: float, seed: int = 0) -> float:
+def attacked(
+    frozen: Program,
+    norm: float,
+    seed: int = 0,
+    n_starts: int = 200,
+    steps: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0),
+) -> float:
     """Largest share of the constant that a search of pairs of inputs reaches.
 
     Starts all over the box take the step that the Jacobian there recommends, once as
@@ -269,10 +282,10 @@ def attacked(frozen: Program, norm: float, seed: int = 0) -> float:
     """
     constant = np.asarray(frozen.constants(1.0)[-1])
     generator = torch.Generator().manual_seed(seed)
-    shape = (200, WIDTH)
+    shape = (n_starts, frozen.widths[0])
     x = torch.empty(shape, dtype=torch.float64).uniform_(-2, 2, generator=generator)
     best = 0.0
-    for step in (1e-3, 1e-2, 1e-1, 1.0):
+    for step in steps:
         direction, output = _steepest(frozen, x, norm, generator)
         ahead, behind = x + step * direction, x - step * direction
         moved = frozen.evaluate(ahead) - frozen.evaluate(behind)

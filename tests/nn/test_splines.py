@@ -44,6 +44,16 @@ def test_beyond_the_knots_the_last_slope_goes_on() -> None:
     assert torch.allclose((y[3] - y[2]) / 10, layer.slopes()[:, -1])
 
 
+def test_numbers_past_all_integers_are_beyond_the_last_knot() -> None:
+    layer = wild(1)
+    layer.values.data.copy_(layer.values.sort(dim=1).values)  # no slope below 0
+    far = torch.tensor([[-1e30], [1e30], [torch.nan]]).double().expand(-1, 4)
+    ends = layer.slopes()[:, [0, -1]].T * far[:2]
+    y = layer(far)
+    assert torch.allclose(y[:2], ends)
+    assert y[2].isnan().all()
+
+
 def test_the_unit_follows_the_data_and_scales_the_function() -> None:
     layer, other = wild(2), wild(2)
     layer.prepare(torch.tensor([[0.1, -5.0, 3.0, 1.0]]))
