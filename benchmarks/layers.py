@@ -133,10 +133,10 @@ class Sizes:
     widths: tuple[int, ...] = (256, 512, 1024)
     batch: int = 256
     image: Image = (32, 32, 64)
-    image_batch: int = 8  # of training steps; 256 would take minutes a layer
+    image_batch: int = 256
     frozen_images: int = 1
     rounds: tuple[int, ...] = (9, 7, 3)  # of each width
-    image_rounds: int = 5
+    image_rounds: int = 3
     frozen_rounds: int = 21
     frozen_image_rounds: int = 3
 
