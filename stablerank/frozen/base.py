@@ -17,7 +17,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stablerank.exceptions import FileFormatError, NonFiniteError
+from stablerank.exceptions import (
+    FileFormatError,
+    NonFiniteError,
+    UncertifiableLayerError,
+)
 from stablerank.metrics import Metric
 from stablerank.rounding import gamma, mul_up, sqrt_up, sum_up
 
@@ -142,6 +146,13 @@ class Operation:
     def range(self, *ranges: Range, norms: tuple[float, ...]) -> Range:
         """Size and computing error of the output over the domain."""
         raise NotImplementedError
+
+    def repeated(self, times: int) -> Operation:
+        """Return the operation that does this to each of several vectors in a row."""
+        raise UncertifiableLayerError(
+            f"{self.kind} mixes coordinates and has no form for {times} vectors side "
+            "by side; use a convolution"
+        )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Arrays, for files."""

@@ -6,7 +6,7 @@ Each states its constant and its rounding error; all act row by row on a batch.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -146,6 +146,11 @@ class Diagonal(Operation):
     def norm(self, *norms: float) -> float:
         """Return the input's norm."""
         return norms[0]
+
+    def repeated(self, times: int) -> Diagonal:
+        """Return the same scales and shifts for every vector."""
+        scale, shift = np.tile(self.scale, times), np.tile(self.shift, times)
+        return replace(self, scale=scale, shift=shift)
 
     def width(self, *widths: int) -> int:
         """Return the input's width."""

@@ -7,7 +7,7 @@ a reflection of pairs is so in l_2 alone [N2].
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -53,6 +53,10 @@ class GroupSort(Operation):
         """Return the input's norm."""
         return norms[0]
 
+    def repeated(self, times: int) -> Operation:
+        """Return the operation itself, which looks at no place."""
+        return self
+
     def width(self, *widths: int) -> int:
         """Return the input's width."""
         if widths[0] % self.size:
@@ -81,6 +85,10 @@ class _Elementwise(Operation):
     def norm(self, *norms: float) -> float:
         """Return the input's norm."""
         return norms[0]
+
+    def repeated(self, times: int) -> Operation:
+        """Return the operation itself, which looks at no place."""
+        return self
 
     def width(self, *widths: int) -> int:
         """Return the input's width."""
@@ -188,6 +196,13 @@ class Spline(Operation):
         """Return the input's norm."""
         return norms[0]
 
+    def repeated(self, times: int) -> Spline:
+        """Return the same functions for every vector."""
+        knots, slopes = (np.tile(a, (times, 1)) for a in (self.knots, self.slopes))
+        return replace(
+            self, knots=knots, slopes=slopes, values=np.tile(self.values, times)
+        )
+
     def width(self, *widths: int) -> int:
         """Return the input's width."""
         if widths[0] != len(self.values):
@@ -274,6 +289,10 @@ class Householder(Operation):
     def norm(self, *norms: float) -> float:
         """Return 2; in l_inf it would stretch."""
         return norm_of_reflections(norms[0])
+
+    def repeated(self, times: int) -> Householder:
+        """Return the same directions for every vector."""
+        return replace(self, directions=np.tile(self.directions, (1, times, 1)))
 
     def width(self, *widths: int) -> int:
         """Return the input's width."""

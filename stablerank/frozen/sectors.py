@@ -34,7 +34,7 @@ which both sums agree, and neither grows faster than 5 |z|.  512u |z| covers it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -112,6 +112,10 @@ class Sectors(Operation):
     def norm(self, *norms: float) -> float:
         """Return 2; in l_inf it would stretch."""
         return norm_of_reflections(norms[0])
+
+    def repeated(self, times: int) -> Sectors:
+        """Return the same directions for every vector."""
+        return replace(self, directions=np.tile(self.directions, (1, times, 1)))
 
     def width(self, *widths: int) -> int:
         """Return the input's width."""

@@ -12,6 +12,7 @@ from stablerank.nn.activations import (
 from stablerank.nn.base import Layer, Stack
 from stablerank.nn.bronet import PixelBRO
 from stablerank.nn.build import Network, build_network
+from stablerank.nn.conv_linf import LinfConv
 from stablerank.nn.distance import LinfDistance
 from stablerank.nn.fourier import BROConv, CayleyConv, CholeskyConv
 from stablerank.nn.freeze import freeze
@@ -45,6 +46,7 @@ from stablerank.nn.norms import (
     spectral_norm_up,
 )
 from stablerank.nn.orthogonal import BRO, Bjorck, Cayley, Cholesky, Exponential
+from stablerank.nn.pixelwise import Pixelwise
 from stablerank.nn.rescaled import AOL, CPL, SLL, AOLConv
 from stablerank.nn.reshape import AveragePool, ChannelsLast, LengthPool, SpaceToDepth
 from stablerank.nn.residual import LinearResidual, LinearResidualConv
@@ -92,6 +94,7 @@ __all__ = [
     "LinearResidual",
     "LinearResidualConv",
     "LinearSpline",
+    "LinfConv",
     "LinfDistance",
     "LinfHead",
     "LinfLinear",
@@ -104,6 +107,7 @@ __all__ = [
     "OffsetCrossEntropy",
     "ParametricReLU",
     "PixelBRO",
+    "Pixelwise",
     "Sandwich",
     "Skip",
     "SoftHKR",

@@ -26,6 +26,7 @@ from stablerank.nn.dense import TOLERANCE
 from stablerank.nn.fourier import BROConv
 from stablerank.nn.mean_shift import MeanShift
 from stablerank.nn.orthogonal import BRO
+from stablerank.nn.pixelwise import Pixelwise
 from stablerank.nn.reshape import ChannelsLast, SpaceToDepth
 
 __all__ = ["PixelBRO", "bronet_layers", "image_shape"]
@@ -146,7 +147,8 @@ def bronet_layers(
     layers += [stem] if patch > 1 else []
     shape = stem.out_shape
     for _ in range(1 + depth):
-        layers += [MeanShift(shape[2], shape[0] * shape[1])] if centring else []
+        if centring:
+            layers += [Pixelwise(MeanShift(shape[2]), shape[0] * shape[1])]
         conv = BROConv(shape, channels, min(kernel_size, *shape[:2]))
         layers += [conv, GroupSort(group)]
         shape = conv.out_shape

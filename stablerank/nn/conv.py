@@ -19,11 +19,13 @@ from stablerank.frozen import Conv, Operation
 from stablerank.nn.base import Layer, to_float64
 from stablerank.nn.dense import TOLERANCE
 
-__all__ = ["ConvLayer", "centred_pads", "convolved"]
+__all__ = ["ConvLayer", "DirectConv", "centred_pads", "convolved"]
 
 
 class ConvLayer(Layer):
-    """An l_2 contraction of images whose taps are a function of free parameters.
+    """A contraction of images, of l_2 unless a subclass says so.
+
+    Its taps are a function of free parameters.
 
         |K * x - K * x'|_2 <= sup over w of s(K^(w)) |x - x'|_2        [N7]
 
@@ -44,7 +46,8 @@ class ConvLayer(Layer):
         Of the output image.
     """
 
-    norm_in = norm_out = 2
+    norm_in: float | None = 2
+    norm_out: float | None = 2
     #: How far above 1 the bound of the frozen taps may be.
     tolerance: ClassVar[float] = TOLERANCE
 
@@ -86,6 +89,64 @@ class ConvLayer(Layer):
             raise InvalidInputError(
                 f"the taps of {type(self).__name__} have norm {conv.spectral_norm}"
             )
+
+
+class DirectConv(ConvLayer):
+    """A convolution with its small kernel, in training as when frozen.
+
+    A subclass owes `taps`.
+
+    Parameters
+    ----------
+    shape : (height, width, channels)
+        Of the input image.
+    channels : int
+        Of the output image.
+    kernel : Tensor of shape (channels, shape[2], k, k)
+        Parameters before training.
+    stride : int
+        Step between outputs.
+    padding : {"zeros", "circular"}
+        What lies around the image.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        channels: int,
+        kernel: Tensor,
+        *,
+        stride: int,
+        padding: str,
+    ) -> None:
+        super().__init__(shape, channels, kernel)
+        self.stride, self.padding = stride, padding
+        height, width = (-(-size // stride) for size in self.shape[:2])
+        self.out_shape = height, width, channels
+
+    def taps(self, kernel: Tensor) -> Tensor:
+        """Kernel that the forward pass uses."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer to (batch, height * width * n_in)."""
+        with torch.autocast(x.device.type, enabled=False):
+            kernel = self.taps(self.kernel)
+            pads = centred_pads(kernel.shape[-1])
+            image = convolved(self.image(x), kernel, self.stride, pads, self.padding)
+            return (image + self.bias).flatten(1)
+
+    def frozen_conv(self, register: int, kernel: Tensor, bias: Tensor) -> Conv:
+        """The taps as they are."""
+        return Conv(
+            (register,),
+            kernel=self.taps(kernel).numpy(),
+            bias=bias.numpy(),
+            shape=self.shape,
+            stride=self.stride,
+            pads=centred_pads(kernel.shape[-1]),
+            padding=self.padding,
+        )
 
 
 def centred_pads(kernel_size: int) -> tuple[int, int, int, int]:

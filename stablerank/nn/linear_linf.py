@@ -22,11 +22,23 @@ from stablerank.frozen import Affine, Operation
 from stablerank.nn.base import Layer, to_float64
 from stablerank.nn.quotients import check_kind, divided_rows
 
-__all__ = ["LinfHead", "LinfLinear"]
+__all__ = ["START", "LinfHead", "LinfLinear", "from_roots"]
 
 #: Norm of a normalised row of roots before training.  It cancels in the quotient and
 #: decides only how far one step of Adam turns the row: small rows forget their start.
-_START = 0.15
+START = 0.15
+
+
+def from_roots(roots: Tensor, kind: str) -> Tensor:
+    """Rows of l_1 norm 1, or at most 1, from their signed square roots, (n, m).
+
+    Examples
+    --------
+    >>> from_roots(torch.tensor([[1.0, -1.0]]), "normalised")
+    tensor([[ 0.5000, -0.5000]])
+    """
+    roots, lengths = divided_rows(roots, kind)
+    return roots * roots.abs() / lengths.square()
 
 
 class LinfLinear(Layer):
@@ -55,17 +67,13 @@ class LinfLinear(Layer):
         super().__init__()
         check_kind(kind)
         self.kind = kind
-        start = _START if kind == "normalised" else 1.0
+        start = START if kind == "normalised" else 1.0
         self.weight = nn.Parameter(start * torch.randn(n_out, n_in) / n_in**0.5)
         self.bias = nn.Parameter(torch.zeros(n_out))
 
     def matrix(self) -> Tensor:
         """Weight that the forward pass uses, (n_out, n_in)."""
-        return self._rows(self.weight)
-
-    def _rows(self, weight: Tensor) -> Tensor:
-        roots, lengths = divided_rows(weight, self.kind)
-        return roots * roots.abs() / lengths.square()
+        return from_roots(self.weight, self.kind)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer to (batch, n_in)."""
@@ -78,7 +86,11 @@ class LinfLinear(Layer):
         """One `Affine` with the float64 quotient."""
         weight = torch.from_numpy(to_float64(self.weight, "LinfLinear.weight"))
         bias = to_float64(self.bias, "LinfLinear.bias")
-        return (Affine((register,), weight=self._rows(weight).numpy(), bias=bias),)
+        return (
+            Affine(
+                (register,), weight=from_roots(weight, self.kind).numpy(), bias=bias
+            ),
+        )
 
     def check_invariant(self) -> None:
         """Raise if a row of the float64 quotient has l_1 norm above 1 + 2**-40."""

@@ -2,7 +2,7 @@
 
 While training, m is the mean of the batch, over all processes that share it, so that
 gradients stay centred too; the running mean collected on the way is what evaluation
-and `freeze()` subtract.  On images m is one number a channel, the same for all pixels.
+and `freeze()` subtract.
 Statistics of the batch in hand at prediction would let one sample move another.
 """
 
@@ -28,9 +28,7 @@ class MeanShift(Layer):
     Parameters
     ----------
     width : int
-        Coordinates, or channels of an image.
-    pixels : int
-        Of an image, (height, width, channels) flattened: each has `width` channels.
+        Coordinates.
 
     Examples
     --------
@@ -42,33 +40,24 @@ class MeanShift(Layer):
     norm_in = norm_out = None
     mean: Tensor
 
-    def __init__(self, width: int, pixels: int = 1) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.pixels = pixels
         self.register_buffer("mean", torch.zeros(width))
 
     def forward(self, x: Tensor) -> Tensor:
         """Subtract the mean of the batch, or the running mean in evaluation."""
         if not self.training:
-            return x - self._everywhere(self.mean)
-        mean = batch_mean(self._per_sample(x))
+            return x - self.mean
+        mean = batch_mean(x)
         with torch.no_grad():
             self.mean.lerp_(mean.to(self.mean.dtype), _MOMENTUM)
-        return x - self._everywhere(mean)
-
-    def _per_sample(self, x: Tensor) -> Tensor:
-        if self.pixels == 1:
-            return x
-        return x.unflatten(1, (self.pixels, len(self.mean))).mean(dim=1)
-
-    def _everywhere(self, mean: Tensor) -> Tensor:
-        return mean if self.pixels == 1 else mean.repeat(self.pixels)
+        return x - mean
 
     def prepare(self, x: Tensor) -> None:
         """Start from the mean of this batch."""
-        self.mean.copy_(self._per_sample(x.detach()).mean(dim=0))
+        self.mean.copy_(x.detach().mean(dim=0))
 
     def freeze(self, register: int) -> tuple[Operation, ...]:
         """One `Diagonal` that shifts."""
-        mean = np.tile(to_float64(self.mean, "MeanShift.mean"), self.pixels)
+        mean = to_float64(self.mean, "MeanShift.mean")
         return (Diagonal((register,), scale=np.ones_like(mean), shift=-mean),)

@@ -21,9 +21,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from stablerank.frozen import Conv
 from stablerank.nn.contractions import gram_bound
-from stablerank.nn.conv import ConvLayer, centred_pads, convolved
+from stablerank.nn.conv import DirectConv
 from stablerank.nn.dense import Dense
 from stablerank.nn.norms import conv_gram_bound
 from stablerank.nn.quotients import check_kind, least_divisor
@@ -57,7 +56,7 @@ class L2Linear(Dense):
         return weight / gram_bound(weight).clamp_min(least_divisor(self.kind))
 
 
-class L2Conv(ConvLayer):
+class L2Conv(DirectConv):
     """A convolution divided by the Gram bound of its transform.
 
     Parameters
@@ -94,32 +93,11 @@ class L2Conv(ConvLayer):
     ) -> None:
         check_kind(kind)
         taps = torch.randn(channels, shape[2], kernel_size, kernel_size)
-        super().__init__(shape, channels, taps / (kernel_size * shape[2] ** 0.5))
-        self.stride, self.padding, self.kind = stride, padding, kind
-        height, width = (-(-size // stride) for size in shape[:2])
-        self.out_shape = height, width, channels
+        taps /= kernel_size * shape[2] ** 0.5
+        super().__init__(shape, channels, taps, stride=stride, padding=padding)
+        self.kind = kind
 
     def taps(self, kernel: Tensor) -> Tensor:
         """Kernel that the forward pass uses."""
         bound = conv_gram_bound(kernel, self.shape[:2], padding=self.padding)
         return kernel / bound.clamp_min(least_divisor(self.kind))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the layer to (batch, height * width * n_in)."""
-        with torch.autocast(x.device.type, enabled=False):
-            kernel = self.taps(self.kernel)
-            pads = centred_pads(kernel.shape[-1])
-            image = convolved(self.image(x), kernel, self.stride, pads, self.padding)
-            return (image + self.bias).flatten(1)
-
-    def frozen_conv(self, register: int, kernel: Tensor, bias: Tensor) -> Conv:
-        """The quotient."""
-        return Conv(
-            (register,),
-            kernel=self.taps(kernel).numpy(),
-            bias=bias.numpy(),
-            shape=self.shape,
-            stride=self.stride,
-            pads=centred_pads(kernel.shape[-1]),
-            padding=self.padding,
-        )

@@ -48,6 +48,7 @@ from stablerank.nn import (
     LinearResidual,
     LinearResidualConv,
     LinearSpline,
+    LinfConv,
     LinfDistance,
     LinfHead,
     LinfLinear,
@@ -56,6 +57,7 @@ from stablerank.nn import (
     NActivation,
     ParametricReLU,
     PixelBRO,
+    Pixelwise,
     Sandwich,
     Skip,
     SortNeurons,
@@ -114,7 +116,23 @@ ROWS = {
     "Householder, order 2": Row(lambda: Householder(WIDTH, order=2), norm=2),
     "abs": Row(Abs),
     "mean shift": Row(lambda: MeanShift(WIDTH)),
-    "mean shift of channels": Row(lambda: MeanShift(3, pixels=4)),
+    "mean shift of channels": Row(lambda: Pixelwise(MeanShift(3), pixels=4)),
+    "spline of channels": Row(lambda: Pixelwise(LinearSpline(3, n_knots=5), pixels=4)),
+    "N-activation of channels, l_2": Row(
+        lambda: Pixelwise(NActivation(4), pixels=3), norm=2
+    ),
+    "Householder of channels": Row(lambda: Pixelwise(Householder(4), 3), norm=2),
+    "Householder of channels, order 2": Row(
+        lambda: Pixelwise(Householder(6, order=2), pixels=2), norm=2
+    ),
+    "sorted channels": Row(lambda: Pixelwise(Stack([MaxMin(), Abs()]), pixels=3)),
+    "l_inf convolution": Row(lambda: LinfConv((3, 4, 1), 4)),
+    "l_inf convolution, circular": Row(
+        lambda: LinfConv(IMAGE, 4, 2, padding="circular")
+    ),
+    "l_inf convolution, stride": Row(
+        lambda: LinfConv((4, 3, 1), 4, stride=2, kind="projected")
+    ),
     "concatenated": Row(
         lambda: Concatenated([_hidden(WIDTH, 4), Identity(), LinfDistance(WIDTH, 3)])
     ),

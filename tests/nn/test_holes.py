@@ -38,7 +38,7 @@ def test_every_public_layer_is_in_the_tables() -> None:
     assert len(layers) > 30
     assert layers <= set().union(*(parts(made(name)) for name in ROWS))
     sized = set().union(*(parts(f.make(*SMALL[1])) for f in FAMILIES.values()))
-    wiring = {"Concatenated", "Identity", "Skip"}
+    wiring = {"Concatenated", "Identity", "Pixelwise", "Skip"}
     assert {x.__name__ for x in layers - sized} == wiring
 
 

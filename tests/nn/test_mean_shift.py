@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from stablerank.nn import BROConv, MeanShift
+from stablerank.nn import BROConv, MeanShift, Pixelwise
 
 
 def test_training_centres_every_batch() -> None:
@@ -31,15 +31,15 @@ def test_evaluation_does_not_look_at_the_batch() -> None:
 
 def test_channels_are_centred_over_all_pixels() -> None:
     x = torch.randn(4, 6 * 3, dtype=torch.float64)
-    layer = MeanShift(3, pixels=6).double()
+    layer = Pixelwise(MeanShift(3), pixels=6).double()
     y = layer(x).unflatten(1, (6, 3))
     assert float(y.mean(dim=(0, 1)).abs().max()) < 1e-12
     layer.prepare(x)
-    assert torch.allclose(layer.mean, x.unflatten(1, (6, 3)).mean(dim=(0, 1)))
+    assert torch.allclose(layer.layer.mean, x.unflatten(1, (6, 3)).mean(dim=(0, 1)))
 
 
 def test_centring_before_a_circular_convolution_is_centring_after_it() -> None:
     torch.manual_seed(0)
     conv, x = BROConv((4, 4, 3), 5).double(), torch.randn(6, 48, dtype=torch.float64)
-    before, after = MeanShift(3, 16).double(), MeanShift(5, 16).double()
+    before, after = (Pixelwise(MeanShift(n), 16).double() for n in (3, 5))
     assert torch.allclose(conv(before(x)), after(conv(x)), atol=1e-12)

@@ -50,6 +50,7 @@ from stablerank.nn import (
     LinearResidual,
     LinearResidualConv,
     LinearSpline,
+    LinfConv,
     LinfDistance,
     LinfHead,
     LinfLinear,
@@ -118,6 +119,12 @@ FAMILIES = {
     "CholeskyConv": Family(lambda i, o: CholeskyConv((2, 3, i), o, 2), keeps=True),
     "SOC": Family(lambda i, o: SOC((3, 3, i)), keeps=True),
     "AOLConv": Family(lambda i, o: AOLConv((2, 3, i), o, 2)),
+    "LinfConv": Family(
+        lambda i, o: LinfConv((2, 3, i), o, 2, padding="circular"), math.inf, keeps=True
+    ),
+    "LinfConv, projected": Family(
+        lambda i, o: LinfConv((3, 3, i), o, stride=2, kind="projected"), math.inf
+    ),
     "L2Conv": Family(lambda i, o: L2Conv((3, 3, i), o, 3, stride=2)),
     "L2Conv, circular": Family(
         lambda i, o: L2Conv((2, 3, i), o, 2, padding="circular")
