@@ -1,6 +1,6 @@
 """What each idea of the main job brings: one change at a time to its default.
 
-    python benchmarks/ablation.py --n-per-class 300     # some minutes on two cores
+    python benchmarks/ablation.py --n-per-class 300     # half an hour on two cores
     python benchmarks/ablation.py --only "as it is" "ranks: even"
 
 On orbits of a seed of their own, so that nothing here can be chosen on those of
@@ -29,13 +29,13 @@ from stablerank.cli.orbit5k import RADII, orbit_extractor
 from stablerank.datasets import orbit5k, orbit_split
 from stablerank.diagrams import Diagrams
 from stablerank.estimators.base import frozen_features, pinned_channels
-from stablerank.estimators.learning import RowEncoder, learn_classifier
+from stablerank.estimators.encoders import bank_encoder
+from stablerank.estimators.learning import learn_classifier
 from stablerank.estimators.presets import PRESETS, Preset
 from stablerank.frozen import Program
 from stablerank.metrics import Displacement
 from stablerank.nn import Network, build_network
 from stablerank.represent.bank import Block, FixedBank, design_bank
-from stablerank.represent.bars import learnable_bank
 from stablerank.represent.domain import bar_inputs
 
 DATA_SEED = 20260103
@@ -50,7 +50,7 @@ class Variant:
     functions: tuple[str, ...] = ("death", "half", "tent")
     size: str = "default"
     even_ranks: bool = False
-    learnable: bool = False
+    learnable: bool = True
     noise: float = 0.0
     network: str = "maxmin"
     hidden: tuple[int, ...] = (256, 256)
@@ -71,12 +71,12 @@ VARIANTS = {
     "bank: without half-lives": Variant(functions=("death", "tent")),
     "bank: half as many ranks and levels": Variant(size="small"),
     "bank: twice as many": Variant(size="large"),
-    "bank: learnable": Variant(learnable=True),
+    "bank: fixed": Variant(learnable=False),
     "bank: learnable, 10 epochs": Variant(
-        learnable=True,
         preset=replace(BALANCED, schedule=replace(BALANCED.schedule, epochs=10)),
     ),
     "bank: fixed, 10 epochs": Variant(
+        learnable=False,
         preset=replace(BALANCED, schedule=replace(BALANCED.schedule, epochs=10)),
     ),
     "ranks: even": Variant(even_ranks=True),
@@ -160,10 +160,7 @@ def accuracies(
     inputs = [i for i in bar_inputs(train, pinned) if i.channel in bank.channels]
     body = bank.operations(inputs)
     features = frozen_features(train, inputs, body, bank.feature_names(), bounds)
-    encoder = None
-    if variant.learnable:
-        unit = max(i.high for i in inputs)
-        encoder = RowEncoder(learnable_bank(bank, unit), train)
+    encoder = bank_encoder(bank, inputs, train) if variant.learnable else None
 
     def build(n_in: int, n_out: int) -> Any:
         network = build_network(variant.network, n_in, n_out, variant.hidden)

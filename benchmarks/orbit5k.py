@@ -21,7 +21,7 @@ import common
 
 from stablerank.cli.orbit5k import RADII, Split, orbit_extractor, summary, train_splits
 from stablerank.datasets import orbit5k
-from stablerank.estimators.presets import PRESETS
+from stablerank.estimators.presets import PRESETS, REPRESENTATIONS
 from stablerank.plotting import plot_sandwich
 
 #: Never tuned on.
@@ -65,6 +65,12 @@ def main() -> None:
     parser.add_argument("--preset", nargs="+", default=[*PRESETS], choices=[*PRESETS])
     parser.add_argument("--n-per-class", type=int, default=1000)
     parser.add_argument("--epochs", type=int, help="in place of the presets'")
+    parser.add_argument(
+        "--representation",
+        default="auto",
+        choices=["auto", *REPRESENTATIONS],
+        help="in place of the presets'",
+    )
     parser.add_argument("--n-jobs", type=int, default=-1)
     parser.add_argument("--cache", default=".stablerank_cache")
     parser.add_argument("--out", type=Path, default=common.RESULTS / "orbit5k.json")
@@ -89,6 +95,7 @@ def main() -> None:
             n_jobs=arguments.n_jobs,
             preset=name,
             epochs=arguments.epochs,
+            representation=arguments.representation,
         )
         results[name] = report(splits, time.perf_counter() - start)
         curves[name] = [(split.certificates, split.y) for split in splits]
@@ -108,6 +115,7 @@ def main() -> None:
                 "split_seeds": list(range(arguments.seeds)),
                 "test_share": 0.3,
                 "epochs": arguments.epochs,
+                "representation": arguments.representation,
                 "n_jobs": arguments.n_jobs,
                 "extractor": extractor.spec(),
             },

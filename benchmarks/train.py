@@ -118,7 +118,7 @@ def contestants(n_per_class: int, longest: int) -> Iterator[tuple[str, Contestan
     own = target[torch.as_tensor(train)]
 
     bounds = extractor.bounds(Displacement(), diagrams)
-    features = bank_features(diagrams, train, bounds)
+    _, features = bank_features(diagrams, train, bounds)
     unit = margin_unit(features.values[train], y[train], 0)
     centre = np.median(features.values[train], axis=0)
     x = torch.tensor((features.values - centre) / unit, dtype=torch.float32)

@@ -43,6 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--n-per-class", type=int, default=1000, metavar="N", help="clouds a class")
     add("--seeds", type=int, default=5, metavar="N", help="splits 70/30 to average")
     add("--preset", default="balanced", help="balanced, robust, accurate or paper")
+    add(
+        "--representation",
+        default="auto",
+        metavar="NAME",
+        help="'bank', 'learned bank' or 'mixture', in place of the preset's",
+    )
     add("--seed", type=int, default=0, help="of the data")
     add("--n-jobs", type=int, default=-1, metavar="N", help="processes; -1: every core")
     add(
@@ -78,11 +84,12 @@ def run(arguments: argparse.Namespace) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     from stablerank.datasets import ORBIT_PARAMETERS, orbit5k
     from stablerank.datasets.arguments import check_choice, check_count
-    from stablerank.estimators.presets import PRESETS
+    from stablerank.estimators.presets import PRESETS, REPRESENTATIONS
 
     # Whatever is wrong is said now, not after the work.
     check_count("seeds", arguments.seeds)
     check_choice("preset", arguments.preset, tuple(PRESETS))
+    check_choice("representation", arguments.representation, ("auto", *REPRESENTATIONS))
     if arguments.epochs is not None:
         check_count("epochs", arguments.epochs)
     out: Path = arguments.out or Path(f"orbit5k-{arguments.preset}")
@@ -107,6 +114,7 @@ def _run(arguments: argparse.Namespace) -> None:
             n_jobs=arguments.n_jobs,
             preset=arguments.preset,
             epochs=arguments.epochs,
+            representation=arguments.representation,
         )
     with _timed(seconds, "writing"):
         _write(out, arguments, splits, diagrams)
@@ -318,9 +326,9 @@ def _write_results(
 
 
 def _preset(model: SRNClassifier) -> Any:
-    from stablerank.estimators.classifier import preset_with_epochs
+    from stablerank.estimators.classifier import chosen_preset
 
-    return preset_with_epochs(model.preset, model.epochs)
+    return chosen_preset(model.preset, model.epochs, model.representation, model.norm)
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

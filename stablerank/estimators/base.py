@@ -40,7 +40,7 @@ from stablerank.metrics import (
     Wasserstein,
     WassersteinBall,
 )
-from stablerank.represent.bank import design_bank
+from stablerank.represent.bank import FixedBank, design_bank
 from stablerank.represent.bank_l2 import design_l2_bank
 from stablerank.represent.base import Joined
 from stablerank.represent.domain import bar_inputs
@@ -293,8 +293,8 @@ def bank_features(
     rows: NDArray[np.int64],
     bounds: Mapping[str, Sequence[Bound]],
     norm: float = math.inf,
-) -> Features:
-    """Fixed bank, designed on the given rows and evaluated on all of them."""
+) -> tuple[FixedBank, Features]:
+    """Fixed bank, designed on the given rows, and what it gives on all of them."""
     pinned = _pinned(diagrams, bounds)
     train = diagrams[rows]
     if math.isinf(norm):
@@ -303,7 +303,8 @@ def bank_features(
         bank = design_l2_bank(train, _together(bounds), pinned)
     inputs = [i for i in bar_inputs(train, pinned) if i.channel in bank.channels]
     operations = bank.operations(inputs)
-    return frozen_features(diagrams, inputs, operations, bank.feature_names(), bounds)
+    names = bank.feature_names()
+    return bank, frozen_features(diagrams, inputs, operations, names, bounds)
 
 
 def mixture_features(

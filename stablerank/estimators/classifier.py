@@ -16,26 +16,24 @@ from sklearn.utils.validation import check_is_fitted
 
 from stablerank.certify.certificate import Certificates
 from stablerank.certify.programs import certify
-from stablerank.estimators.base import (
-    bank_features,
-    mixture_features,
-    training_bounds,
-)
+from stablerank.estimators.base import training_bounds
 from stablerank.estimators.choices import (
     check_checkpoint,
     check_device,
     wanted_radii,
 )
-from stablerank.estimators.learning import RowEncoder, learn_classifier
+from stablerank.estimators.encoders import check_representation, represent
+from stablerank.estimators.learning import learn_classifier
 from stablerank.estimators.many import ManyThreats
-from stablerank.estimators.presets import PRESETS, Preset
+from stablerank.estimators.presets import PRESETS, REPRESENTATIONS, Preset
 from stablerank.estimators.srn import NetworkOnBars
 from stablerank.estimators.targets import class_weights, encode_labels
 from stablerank.exceptions import InvalidInputError, UncertifiableLayerError
 from stablerank.frozen import Program
 from stablerank.metrics import Threat
+from stablerank.nn import Loss
 
-__all__ = ["ClassifierBase", "SRNClassifier", "preset_with_epochs"]
+__all__ = ["ClassifierBase", "SRNClassifier", "chosen_preset"]
 
 Array = NDArray[np.float64]
 
@@ -97,6 +95,11 @@ class SRNClassifier(NetworkOnBars, ClassifierBase):
         How much clean accuracy to trade for radius. "paper" is the Stable Rank
         Network as it was proposed: learned contours and a network of l_inf-distance
         neurons, whatever `network` says.
+    representation : {"auto", "bank", "learned bank", "mixture"}
+        What is read of diagrams; "auto" is the preset's. "bank": fixed functions of
+        bars. "learned bank": these to start with, then trained along with the network,
+        which certifies more and takes about three times as long; for norm=inf only.
+        "mixture": learned contours.
     tail_p : {1, 2, math.inf}
         Of preset "paper": order p of the tails that its vectors hold. inf (the lengths
         themselves) certifies displacements and bottleneck balls; 1 and 2 see the many
@@ -104,6 +107,10 @@ class SRNClassifier(NetworkOnBars, ClassifierBase):
     radii : "auto" or sequence of float
         Radii wanted, in units of the default threat; "auto" reads them off the
         spread of the data.
+    loss : Loss, optional
+        Of `stablerank.nn`, in place of the preset's `OffsetCrossEntropy`. Its radii are
+        in margin units, of which one is `unit_` of the default threat; which epoch was
+        best is still decided by the wanted radii. It is copied, never changed.
     hidden : sequence of int
         Widths of the hidden layers.
     network_options : mapping, optional
@@ -151,7 +158,9 @@ class SRNClassifier(NetworkOnBars, ClassifierBase):
         "norm": [Options(numbers.Real, {2, math.inf})],
         "preset": [StrOptions(set(PRESETS))],
         "tail_p": [Interval(numbers.Real, 1, None, closed="both")],
+        "representation": [StrOptions({"auto", *REPRESENTATIONS})],
         "radii": [StrOptions({"auto"}), "array-like"],
+        "loss": [Loss, None],
         "hidden": ["array-like"],
         "network_options": [dict, None],
         "epochs": [Interval(numbers.Integral, 1, None, closed="left"), None],
@@ -169,8 +178,10 @@ class SRNClassifier(NetworkOnBars, ClassifierBase):
         *,
         norm: float = math.inf,
         preset: str = "balanced",
+        representation: str = "auto",
         tail_p: float = math.inf,
         radii: str | Sequence[float] = "auto",
+        loss: Loss | None = None,
         hidden: Sequence[int] = (256, 256),
         network_options: Mapping[str, Any] | None = None,
         epochs: int | None = None,
@@ -187,8 +198,10 @@ class SRNClassifier(NetworkOnBars, ClassifierBase):
         self.network = network
         self.norm = norm
         self.preset = preset
+        self.representation = representation
         self.tail_p = tail_p
         self.radii = radii
+        self.loss = loss
         self.hidden = hidden
         self.network_options = network_options
         self.epochs = epochs
@@ -217,21 +230,17 @@ class SRNClassifier(NetworkOnBars, ClassifierBase):
         self._validate_params()
         classes, target = encode_labels(y)
         sample_weight = class_weights(self.class_weight, classes, target)
-        preset = preset_with_epochs(self.preset, self.epochs)
+        preset = chosen_preset(self.preset, self.epochs, self.representation, self.norm)
         self._check_tail_order(preset)
-        self._check_norm(preset)
+        check_representation(preset.representation, self.norm)
         radii = wanted_radii(self.radii)
         check_device(self.device)
         check_checkpoint(self.checkpoint)
         extractor, diagrams = self._training_diagrams(X, y)
         bounds = training_bounds(extractor, diagrams, self.tail_p, self.norm)
-        encoder = None
-        if preset.representation == "mixture":
-            vectors, features = mixture_features(diagrams, bounds, self.tail_p)
-            encoder = RowEncoder(vectors, diagrams)
-        else:
-            rows = np.arange(len(diagrams))
-            features = bank_features(diagrams, rows, bounds, self.norm)
+        features, encoder = represent(
+            preset.representation, diagrams, bounds, self.norm, self.tail_p
+        )
         learned = learn_classifier(
             features.values,
             features.constants,
@@ -247,12 +256,9 @@ class SRNClassifier(NetworkOnBars, ClassifierBase):
             progress=self.progress,
             checkpoint=self.checkpoint,
             encoder=encoder,
+            loss=self.loss,
         )
-        body = features.operations
-        if encoder is not None:
-            body = encoder.representation.freeze(features.inputs)
-        operations = (*body, *learned.operations(features.register))
-        self._keep(extractor, diagrams, features, operations, learned.history)
+        self._keep(extractor, diagrams, features, encoder, learned)
         self.classes_ = classes
         self.inverse_temperature_ = learned.inverse_temperature
         self.unit_ = learned.unit
@@ -261,19 +267,13 @@ class SRNClassifier(NetworkOnBars, ClassifierBase):
     def _architecture(self) -> str:
         return PRESETS[self.preset].network or super()._architecture()
 
-    def _check_norm(self, preset: Preset) -> None:
-        if preset.representation == "mixture" and self.norm == 2:
-            raise InvalidInputError(
-                f"preset={self.preset!r} with norm=2: its contours and its network of "
-                "l_inf-distance neurons are bounded in l_inf; choose another preset"
-            )
-
     def _check_tail_order(self, preset: Preset) -> None:
         """Raise before the extraction where the tails would not freeze after it."""
         if preset.representation != "mixture" and not math.isinf(self.tail_p):
             raise InvalidInputError(
-                f"tail_p={self.tail_p:g} with preset={self.preset!r}, which reads "
-                'single bars; tails are of preset="paper"'
+                f"tail_p={self.tail_p:g} with preset={self.preset!r} and its "
+                f"{preset.representation}, which reads single bars; tails are of "
+                'preset="paper"'
             )
         if self.tail_p not in (1, 2, math.inf):
             raise UncertifiableLayerError(
@@ -307,9 +307,24 @@ class SRNClassifier(NetworkOnBars, ClassifierBase):
         return certify(program, data, threat, bounds, self.classes_)
 
 
-def preset_with_epochs(name: str, epochs: int | None) -> Preset:
-    """Return a preset, with another number of epochs if one is given."""
+def chosen_preset(
+    name: str,
+    epochs: int | None,
+    representation: str = "auto",
+    norm: float = math.inf,
+) -> Preset:
+    """Return a preset, with what a classifier was given in place of it.
+
+    Examples
+    --------
+    >>> chosen_preset("robust", 7, "learned bank").representation
+    'learned bank'
+    """
     preset = PRESETS[name]
-    if epochs is None:
-        return preset
-    return replace(preset, schedule=replace(preset.schedule, epochs=epochs))
+    if epochs is not None:
+        preset = replace(preset, schedule=replace(preset.schedule, epochs=epochs))
+    if representation == "auto":
+        representation = preset.representation
+        if representation == "learned bank" and norm == 2:
+            representation = "bank"  # a preset serves both norms
+    return replace(preset, representation=representation)

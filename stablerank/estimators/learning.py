@@ -8,6 +8,7 @@ ones that matter.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 from collections.abc import Callable, Sequence
@@ -21,16 +22,14 @@ from scipy.optimize import minimize_scalar
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from stablerank.diagrams import Diagrams
+from stablerank.estimators.encoders import RowEncoder
 from stablerank.estimators.presets import Preset
 from stablerank.frozen import Diagonal, Operation
-from stablerank.nn import Network, OffsetCrossEntropy, pairwise_radii
-from stablerank.represent.base import Representation
+from stablerank.nn import Loss, Network, OffsetCrossEntropy, pairwise_radii
 from stablerank.training import History, fit
 
 __all__ = [
     "Learned",
-    "RowEncoder",
     "learn_classifier",
     "margin_unit",
     "split_validation",
@@ -124,28 +123,6 @@ def split_validation(
     return np.sort(train), np.sort(valid)
 
 
-class RowEncoder(torch.nn.Module):
-    """Vectors of some samples of a batch of diagrams, by a trainable representation.
-
-    Parameters
-    ----------
-    representation : Representation
-        Trained along with the network that reads it.
-    diagrams : Diagrams
-        All samples.
-    """
-
-    def __init__(self, representation: Representation, diagrams: Diagrams) -> None:
-        super().__init__()
-        self.representation = representation
-        self.diagrams = diagrams
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Vectors (n, n_features) of the samples with these numbers."""
-        chosen = self.diagrams[rows.cpu().numpy()]
-        return self.representation(chosen.to_torch(rows.device, torch.float32))
-
-
 def learn_classifier(
     features: Array,
     constants: Array,
@@ -162,6 +139,7 @@ def learn_classifier(
     progress: bool,
     checkpoint: Any,
     encoder: RowEncoder | None = None,
+    loss: Loss | None = None,
 ) -> Learned:
     """Train a network on features whose constants are known.
 
@@ -196,6 +174,9 @@ def learn_classifier(
     encoder : RowEncoder, optional
         A representation that is trained along with the network; `features` are then
         what it gave before training, which sets the scale.
+    loss : Loss, optional
+        In place of the preset's; radii are in margin units. It is copied: a loss may
+        have a state, which then is part of the checkpoint.
     """
     per_unit = np.where(constants > 0, constants, 1.0)
     train, valid = split_validation(target, validation_fraction, seed, stratify=True)
@@ -219,14 +200,16 @@ def learn_classifier(
     x = torch.tensor(moved / unit, dtype=torch.float32, device=device)
     y = torch.tensor(target, device=device)
     weight = torch.tensor(sample_weight, dtype=torch.float32, device=device)
-    loss = OffsetCrossEntropy(offsets, preset.temperature, exponents).to(device)
+    if loss is None:
+        loss = OffsetCrossEntropy(offsets, preset.temperature, exponents)
+    loss = copy.deepcopy(loss)
     rows, kept = (
         torch.as_tensor(train, device=device),
         torch.as_tensor(valid, device=device),
     )
     network.prepare(x[rows[:: -(-len(rows) // _SAMPLE)]])
-    model = network if encoder is None else torch.nn.ModuleList([encoder, network])
-    model.to(device)
+    learned = [network] if encoder is None else [encoder, network]
+    model = torch.nn.ModuleList([*learned, loss]).to(device)
     scale = torch.tensor(scaling.scale, dtype=torch.float32, device=device)
     shift = torch.tensor(scaling.shift, dtype=torch.float32, device=device)
 
@@ -255,7 +238,9 @@ def learn_classifier(
         progress=progress,
         checkpoint=checkpoint,
         task=_digest(
-            moved / unit, target, sample_weight, [validation_fraction, offsets, preset]
+            [moved / unit, target, sample_weight],
+            [validation_fraction, offsets, preset, _description(loss)],
+            encoder,
         ),
     )
     with torch.no_grad():
@@ -266,13 +251,31 @@ def learn_classifier(
 
 
 def _digest(
-    features: Array, target: NDArray[Any], weight: Array, settings: list[Any]
+    arrays: list[NDArray[Any]], settings: list[Any], encoder: RowEncoder | None
 ) -> str:
     """Digest of everything that the loss and the score depend on."""
     sha = hashlib.sha256(repr(settings).encode())
-    for array in (features, target, weight):
+    for array in arrays:
         sha.update(np.ascontiguousarray(array).tobytes())
+    if encoder is not None:
+        sha.update(encoder.digest())
     return sha.hexdigest()
+
+
+def _description(loss: Loss) -> list[Any]:
+    """Class, dials and state of a loss and of all that it is made of."""
+    return [
+        [
+            name,
+            type(part).__module__,
+            type(part).__qualname__,
+            sorted(
+                (k, v) for k, v in vars(part).items() if k[0] != "_" and k != "training"
+            ),
+            [(k, v.tolist()) for k, v in part.state_dict().items()],
+        ]
+        for name, part in loss.named_modules()
+    ]
 
 
 def _smallest_radius(logits: Tensor, target: Tensor, constants: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from stablerank.estimators.choices import (
     network_name,
     wanted_radii,
 )
-from stablerank.estimators.classifier import ClassifierBase, preset_with_epochs
+from stablerank.estimators.classifier import ClassifierBase, chosen_preset
 from stablerank.estimators.learning import learn_classifier
 from stablerank.estimators.presets import PRESETS
 from stablerank.estimators.regression import learn_regression
@@ -40,7 +40,7 @@ from stablerank.estimators.targets import (
 )
 from stablerank.frozen import Program, VectorInput
 from stablerank.metrics import FeatureBall, Threat
-from stablerank.nn import Network
+from stablerank.nn import Loss, Network
 from stablerank.training import Schedule
 
 __all__ = ["LipschitzClassifier", "LipschitzRegressor"]
@@ -91,9 +91,9 @@ class LipschitzClassifier(_TableMixin, ClassifierBase):
     network : str
         "auto" is "maxmin" for l_inf and "bro" for l_2; see
         `stablerank.nn.build_network`.
-    preset, radii, hidden, network_options, epochs, class_weight, validation_fraction
+    preset, radii, loss, hidden, network_options, epochs, class_weight
         As in `SRNClassifier`.
-    random_state, progress
+    validation_fraction, random_state, progress
         As in `SRNClassifier`.
 
     Examples
@@ -112,9 +112,10 @@ class LipschitzClassifier(_TableMixin, ClassifierBase):
         "norm": [Options(numbers.Real, {2, math.inf})],
         "network": [str],
         "preset": [
-            StrOptions({k for k, p in PRESETS.items() if p.representation == "bank"})
+            StrOptions({k for k, p in PRESETS.items() if p.representation != "mixture"})
         ],
         "radii": [StrOptions({"auto"}), "array-like"],
+        "loss": [Loss, None],
         "hidden": ["array-like"],
         "network_options": [dict, None],
         "epochs": [Interval(numbers.Integral, 1, None, closed="left"), None],
@@ -131,6 +132,7 @@ class LipschitzClassifier(_TableMixin, ClassifierBase):
         *,
         preset: str = "balanced",
         radii: str | Sequence[float] = "auto",
+        loss: Loss | None = None,
         hidden: Sequence[int] = (128, 128),
         network_options: Mapping[str, Any] | None = None,
         epochs: int | None = None,
@@ -143,6 +145,7 @@ class LipschitzClassifier(_TableMixin, ClassifierBase):
         self.network = network
         self.preset = preset
         self.radii = radii
+        self.loss = loss
         self.hidden = hidden
         self.network_options = network_options
         self.epochs = epochs
@@ -174,7 +177,7 @@ class LipschitzClassifier(_TableMixin, ClassifierBase):
             target,
             build=self._build,
             norm=self.norm,
-            preset=preset_with_epochs(self.preset, self.epochs),
+            preset=chosen_preset(self.preset, self.epochs),
             radii=wanted_radii(self.radii),
             sample_weight=class_weights(self.class_weight, classes, target),
             validation_fraction=self.validation_fraction,
@@ -182,6 +185,7 @@ class LipschitzClassifier(_TableMixin, ClassifierBase):
             device="cpu",
             progress=self.progress,
             checkpoint=None,
+            loss=self.loss,
         )
         program = Program((_vector_input(x, self.norm),), learned.operations(0))
         self._remember_columns(checked)

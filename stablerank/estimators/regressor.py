@@ -15,7 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from stablerank.certify.programs import certify_values
 from stablerank.certify.regression import RegressionCertificates
-from stablerank.estimators.base import bank_features, training_bounds
+from stablerank.estimators.base import training_bounds
+from stablerank.estimators.encoders import check_representation, represent
 from stablerank.estimators.many import ManyThreats
 from stablerank.estimators.regression import learn_regression
 from stablerank.estimators.srn import NetworkOnBars
@@ -60,6 +61,8 @@ class SRNRegressor(NetworkOnBars, RegressorBase):
         As in `SRNClassifier`.
     network, norm
         As in `SRNClassifier`.
+    representation : {"bank", "learned bank"}
+        As in `SRNClassifier`.
     lipschitz : "auto" or float
         "auto": a gain on the standardised target, chosen on the validation part; a
         float caps the constant, in target units per unit of the default threat.
@@ -86,6 +89,7 @@ class SRNRegressor(NetworkOnBars, RegressorBase):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "network": [str],
         "norm": [Options(numbers.Real, {2, math.inf})],
+        "representation": [StrOptions({"bank", "learned bank"})],
         "lipschitz": [
             StrOptions({"auto"}),
             Interval(numbers.Real, 0, None, closed="neither"),
@@ -104,6 +108,7 @@ class SRNRegressor(NetworkOnBars, RegressorBase):
         network: str = "auto",
         *,
         norm: float = math.inf,
+        representation: str = "bank",
         lipschitz: str | float = "auto",
         hidden: Sequence[int] = (128, 128),
         network_options: Mapping[str, Any] | None = None,
@@ -117,6 +122,7 @@ class SRNRegressor(NetworkOnBars, RegressorBase):
         self.extractor = extractor
         self.network = network
         self.norm = norm
+        self.representation = representation
         self.lipschitz = lipschitz
         self.hidden = hidden
         self.network_options = network_options
@@ -138,11 +144,11 @@ class SRNRegressor(NetworkOnBars, RegressorBase):
             Targets.
         """
         self._validate_params()
+        check_representation(self.representation, self.norm)
         target = read_targets(y)
         extractor, diagrams = self._training_diagrams(X, target)
         bounds = training_bounds(extractor, diagrams, norm=self.norm)
-        rows = np.arange(len(diagrams))
-        features = bank_features(diagrams, rows, bounds, self.norm)
+        features, encoder = represent(self.representation, diagrams, bounds, self.norm)
         learned = learn_regression(
             features.values,
             features.constants,
@@ -154,10 +160,9 @@ class SRNRegressor(NetworkOnBars, RegressorBase):
             validation_fraction=self.validation_fraction,
             seed=self._seed(),
             progress=self.progress,
+            encoder=encoder,
         )
-        head = learned.operations(features.register)
-        operations = (*features.operations, *head)
-        self._keep(extractor, diagrams, features, operations, learned.history)
+        self._keep(extractor, diagrams, features, encoder, learned)
         self.n_targets_ = target.shape[1]
         self.single_ = np.ndim(y) == 1
         return self

@@ -15,12 +15,14 @@ from sklearn.utils import check_random_state
 from stablerank.diagrams import Diagrams
 from stablerank.estimators.base import Features, TopologyMixin
 from stablerank.estimators.choices import check_hidden, named_network, network_name
+from stablerank.estimators.encoders import RowEncoder
+from stablerank.estimators.learning import Learned
+from stablerank.estimators.regression import LearnedRegression
 from stablerank.estimators.targets import check_target_length
 from stablerank.extract.base import Extractor
-from stablerank.frozen import Operation, Program
+from stablerank.frozen import Program
 from stablerank.metrics import FeatureBall, Threat
 from stablerank.nn import Network
-from stablerank.training import History
 
 __all__ = ["NetworkOnBars"]
 
@@ -68,15 +70,19 @@ class NetworkOnBars(TopologyMixin):
         extractor: Extractor | None,
         diagrams: Diagrams,
         features: Features,
-        operations: tuple[Operation, ...],
-        history: History,
+        encoder: RowEncoder | None,
+        learned: Learned | LearnedRegression,
     ) -> None:
         """Freeze, and only then become the new model."""
+        body = features.operations
+        if encoder is not None:
+            body = encoder.representation.freeze(features.inputs)
+        operations = (*body, *learned.operations(features.register))
         program = Program(tuple(features.inputs), operations)
         self._keep_program(extractor, diagrams, program)
         self.feature_register_ = features.register
         self.feature_names_ = features.names
-        self.history_ = history
+        self.history_ = learned.history
 
     def _program_input(self, X: Any) -> Diagrams:
         return self._diagrams(X)

@@ -15,6 +15,7 @@ _HOMES = {
     "Contour": "contour",
     "FixedBank": "bank",
     "Joined": "base",
+    "LearnableBank": "learned",
     "MixtureDensity": "densities",
     "Representation": "base",
     "SortedDeaths": "bars",
@@ -25,7 +26,7 @@ _HOMES = {
     "bar_inputs": "domain",
     "design_bank": "bank",
     "design_l2_bank": "bank_l2",
-    "learnable_bank": "bars",
+    "learnable_bank": "learned",
     "mixture_vectors": "vector",
     "stable_rank": "stable_ranks",
 }

@@ -12,8 +12,8 @@ of deaths are all of this kind, and training may turn one into another.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import reduce
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,26 +23,29 @@ from torch import Tensor, nn
 from stablerank.diagrams import PackedBars
 from stablerank.exceptions import InvalidInputError, ShapeError
 from stablerank.frozen import BarFunctions, BarInput, Deaths, Operation, SortTop
-from stablerank.represent.bank import Block, FixedBank
-from stablerank.represent.base import ChannelBars, Joined, Representation, top_bars
+from stablerank.represent.bank import Block
+from stablerank.represent.base import (
+    ChannelBars,
+    RankedBars,
+    Representation,
+    top_bars,
+)
 from stablerank.rounding import add_up
 
 __all__ = [
     "BarFunctionBank",
     "RankedChannel",
     "SortedDeaths",
-    "at_rows",
-    "learnable_bank",
+    "lowest_form",
+    "with_bounded_slopes",
 ]
 
 
-def at_rows(values: Tensor, rows: Tensor) -> Tensor:
-    """Values (N,) at the rows; zeros where there are no bars at all."""
-    return values[rows] if len(values) else values.new_zeros(rows.shape)
-
-
 class RankedChannel(Representation):
-    """One channel, read at some ranks of some functions."""
+    """One channel, read at some ranks of some functions.
+
+    A subclass owes `pick`, which finds the bars, and `read`, which evaluates them.
+    """
 
     ranks: Tensor
 
@@ -55,6 +58,18 @@ class RankedChannel(Representation):
             raise InvalidInputError(f"ranks must ascend from 0 or more, got {ranks!r}")
         self.register_buffer("ranks", torch.tensor(order))
         self.names = list(names)
+
+    def pick(self, bars: ChannelBars) -> RankedBars:
+        """Bars that hold the values at the ranks; gradients reach the bars alone."""
+        raise NotImplementedError
+
+    def read(self, kept: RankedBars) -> Tensor:
+        """Values (n, F * R) of picked bars, zeros where there is none."""
+        raise NotImplementedError
+
+    def _vectors(self, packed: PackedBars) -> Tensor:
+        bars = ChannelBars.of(packed, self.channels[0], self.dtype)
+        return self.read(self.pick(bars))
 
     def feature_names(self) -> list[str]:
         """Channel, function and rank."""
@@ -85,10 +100,14 @@ class SortedDeaths(RankedChannel):
     def __init__(self, channel: str, ranks: Sequence[int]) -> None:
         super().__init__(channel, ranks, ["death"])
 
-    def _vectors(self, packed: PackedBars) -> Tensor:
-        bars = ChannelBars.of(packed, self.channels[0], self.dtype)
-        rows, alive = top_bars(bars.deaths[None], bars.counts, self.ranks)
-        return torch.where(alive, at_rows(bars.deaths, rows), 0.0)[:, 0]
+    def pick(self, bars: ChannelBars) -> RankedBars:
+        """Bars that die last, mirrored at 0: their deaths are then half-lives too."""
+        deaths = top_bars([bars.deaths], bars, self.ranks).deaths
+        return RankedBars(-deaths, deaths)
+
+    def read(self, kept: RankedBars) -> Tensor:
+        """Their deaths."""
+        return kept.deaths.flatten(1)
 
     def _operations(
         self, inputs: Sequence[BarInput], sources: Sequence[int], target: int
@@ -149,28 +168,25 @@ class BarFunctionBank(RankedChannel):
 
     def forms(self, dtype: torch.dtype | None = None) -> Tensor:
         """Forms as they act, (F, 1 + J, 3): slopes at most 1, half-life first."""
-        slopes, offsets = self.slopes.to(dtype), self.offsets.to(dtype)
-        large, small = slopes.abs().amax(-1, True), slopes.abs().amin(-1, True)
-        size = large + small
-        lost = small - (size - large)  # by rounding the sum, exactly
-        # A little more than is needed, so that rounding cannot bring it above 1.
-        slack = 1 + 8 * torch.finfo(slopes.dtype).eps
-        long = (size > 1) | ((size == 1) & (lost > 0))
-        slopes = slopes / torch.where(long, size * slack, 1.0)
-        own = torch.cat([slopes, offsets[..., None] * self.unit], dim=-1)
+        own = self._own_forms(dtype)
         half = own.new_tensor([-0.5, 0.5, 0.0]).expand(len(own), 1, 3)
         return torch.cat([half, own], dim=1)
 
-    def _vectors(self, packed: PackedBars) -> Tensor:
-        bars = ChannelBars.of(packed, self.channels[0], self.dtype)
-        forms = self.forms()
-        with torch.no_grad():
-            values = _minimum(forms, bars.births, bars.deaths)
-        rows, alive = top_bars(values, bars.counts, self.ranks)  # (n, F, R)
-        flat = rows.swapaxes(0, 1).flatten(1)  # (F, n * R)
-        kept = _minimum(forms, at_rows(bars.births, flat), at_rows(bars.deaths, flat))
-        kept = kept.unflatten(1, (len(rows), -1)).swapaxes(0, 1)
-        return torch.where(alive, kept, 0.0).flatten(1)
+    def _own_forms(self, dtype: torch.dtype | None = None) -> Tensor:
+        """The learned ones, (F, J, 3)."""
+        slopes, offsets = self.slopes.to(dtype), self.offsets.to(dtype)
+        return with_bounded_slopes(slopes, offsets * self.unit)
+
+    def pick(self, bars: ChannelBars) -> RankedBars:
+        """Bars at the ranks of each function as it is now."""
+        values = _one_by_one(self._own_forms(), bars.births, bars.deaths)
+        return top_bars(values, bars, self.ranks)
+
+    def read(self, kept: RankedBars) -> Tensor:
+        """Functions as they are now, of bars picked now or before."""
+        forms = self._own_forms().repeat_interleave(kept.births.shape[2], dim=0)
+        births, deaths = kept.births.flatten(1), kept.deaths.flatten(1)
+        return lowest_form(forms, births, deaths)
 
     def _operations(
         self, inputs: Sequence[BarInput], sources: Sequence[int], target: int
@@ -191,37 +207,75 @@ class BarFunctionBank(RankedChannel):
             )
 
 
-def _minimum(forms: Tensor, births: Tensor, deaths: Tensor) -> Tensor:
-    """max(0, min of forms (F, J, 3)) of bars (N,) or (F, N), shape (F, N)."""
-    values = (
-        form[:, :1] * births + form[:, 1:2] * deaths + form[:, 2:]
-        for form in forms.unbind(1)
-    )
-    return reduce(torch.minimum, values).clamp_min(0.0)
+def with_bounded_slopes(slopes: Tensor, offsets: Tensor) -> Tensor:
+    """Forms (F, J, 3) whose slopes (F, J, 2) are scaled down to |a| + |c| <= 1."""
+    large, small = slopes.abs().amax(-1, True), slopes.abs().amin(-1, True)
+    size = large + small
+    lost = small - (size - large)  # by rounding the sum, exactly
+    # A little more than is needed, so that rounding cannot bring it above 1.
+    slack = 1 + 8 * torch.finfo(slopes.dtype).eps
+    long = (size > 1) | ((size == 1) & (lost > 0))
+    slopes = slopes / torch.where(long, size * slack, 1.0)
+    return torch.cat([slopes, offsets[..., None]], dim=-1)
 
 
-def learnable_bank(bank: FixedBank, unit: float = 1.0) -> Joined:
-    """Return a learnable representation that starts as the given fixed bank.
+def _one_by_one(forms: Tensor, births: Tensor, deaths: Tensor) -> Iterator[Tensor]:
+    """Min of (d - b) / 2 and the forms of each function, of bars (N,).
 
-    Parameters
-    ----------
-    bank : FixedBank
-        Made by `design_bank`: of norm inf, with tents of slope 1.
-    unit : float
-        Typical size of births and deaths, in which offsets are learned.
-
-    Examples
-    --------
-    >>> bank = FixedBank((Block("H1", "tent", (0,), (1.0, 2.0)),))
-    >>> learnable_bank(bank).feature_names()
-    ['H1/tent00/rank000', 'H1/tent01/rank000']
+    All in one buffer, which stays in the cache: to be read before the next one.
     """
-    if bank.norm == 2:
-        raise InvalidInputError("learnable banks are of norm inf; this one is of l_2")
-    parts: list[Representation] = []
-    for block in bank.blocks:
-        if block.function == "death":
-            parts.append(SortedDeaths(block.channel, block.ranks))
-        else:
-            parts.append(BarFunctionBank.from_block(block, unit))
-    return Joined(parts)
+    births, deaths = births.detach(), deaths.detach()
+    half = (deaths - births) / 2
+    value, form = torch.empty_like(half), torch.empty_like(half)
+    for own in forms.tolist():
+        value.copy_(half)
+        for a, c, e in own:
+            torch.mul(births, a, out=form).add_(deaths, alpha=c).add_(e)
+            torch.minimum(value, form, out=value)
+        yield value
+
+
+def lowest_form(forms: Tensor, births: Tensor, deaths: Tensor) -> Tensor:
+    """max(0, min of (d - b) / 2 and the forms (D, J, 3)) of bars (n, D).
+
+    As a chain of elementwise functions it takes more than twice as long: only the
+    lowest form of a bar has a gradient, and its number is all that is kept.
+    """
+    values: Tensor = _Lowest.apply(forms, births, deaths)
+    return values
+
+
+class _Lowest(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, forms: Tensor, births: Tensor, deaths: Tensor) -> Tensor:
+        value = (deaths - births).mul_(0.5)
+        chosen = []
+        for a, c, e in forms.permute(1, 2, 0):
+            form = torch.addcmul(e, a, births).addcmul_(c, deaths)
+            # A tie goes to the learned form, or a half-life would never leave its own.
+            # Comparisons in place give 0.0 and 1.0, several times as fast as bools.
+            chosen.append(torch.le(form, value, out=torch.empty_like(form)))
+            torch.minimum(value, form, out=value)
+        left = torch.gt(value, 0.0, out=torch.empty_like(value))
+        for share in reversed(chosen):  # the last one that was chosen is the lowest
+            left.sub_(share.mul_(left))
+        ctx.save_for_backward(forms, births, deaths, left, *chosen)
+        return value.clamp_min_(0.0)
+
+    @staticmethod
+    def backward(
+        ctx: Any, gradient: Tensor
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        forms, births, deaths, left, *chosen = ctx.saved_tensors
+        own = [gradient * share for share in chosen]
+        of_forms = [
+            torch.stack([(g * births).sum(0), (g * deaths).sum(0), g.sum(0)], dim=-1)
+            for g in own
+        ]
+        of_births = of_deaths = None
+        if any(ctx.needs_input_grad[1:]):
+            of_deaths = gradient * left / 2
+            of_births = -of_deaths
+            for g, (a, c, _) in zip(own, forms.permute(1, 2, 0), strict=True):
+                of_births, of_deaths = of_births + g * a, of_deaths + g * c
+        return torch.stack(of_forms, dim=1), of_births, of_deaths

@@ -33,10 +33,11 @@ from stablerank.diagrams import Diagrams, PackedBars
 from stablerank.exceptions import InvalidInputError, UncertifiableLayerError
 from stablerank.frozen import BarInput, Contours, Operation, SortTop, Tails
 from stablerank.represent.bank import geometric_ranks, levels_of, usual_count
-from stablerank.represent.bars import RankedChannel, SortedDeaths, at_rows
+from stablerank.represent.bars import RankedChannel, SortedDeaths
 from stablerank.represent.base import (
     ChannelBars,
     Joined,
+    RankedBars,
     Representation,
     pad_bars,
     top_bars,
@@ -124,18 +125,24 @@ class StableRankVector(RankedChannel):
 
     # --- forward --------------------------------------------------------------
 
-    def _vectors(self, packed: PackedBars) -> Tensor:
-        bars = ChannelBars.of(packed, self.channels[0], self.dtype)
-        if not math.isinf(self.p):
-            values = self.lengths(bars.births[None], bars.deaths[None])
-            return self._tails(pad_bars(values, bars.counts)).flatten(1)
+    def pick(self, bars: ChannelBars) -> RankedBars:
+        """Bars whose lengths stand at the ranks: entries for p = inf, not tails."""
         with torch.no_grad():
             values = self.lengths(bars.births[None], bars.deaths[None])
-        rows, alive = top_bars(values, bars.counts, self.ranks)  # (n, G, R)
-        flat = rows.swapaxes(0, 1).flatten(1)  # (G, n * R)
-        kept = self.lengths(at_rows(bars.births, flat), at_rows(bars.deaths, flat))
-        kept = kept.unflatten(1, (len(rows), -1)).swapaxes(0, 1)
-        return torch.where(alive, kept, 0.0).flatten(1)
+        return top_bars(values, bars, self.ranks)
+
+    def read(self, kept: RankedBars) -> Tensor:
+        """Their lengths."""
+        births, deaths = (ends.swapaxes(0, 1).flatten(1) for ends in kept)  # (G, n R)
+        lengths = self.lengths(births, deaths).unflatten(1, (len(kept.births), -1))
+        return lengths.swapaxes(0, 1).flatten(1)
+
+    def _vectors(self, packed: PackedBars) -> Tensor:
+        if math.isinf(self.p):
+            return super()._vectors(packed)
+        bars = ChannelBars.of(packed, self.channels[0], self.dtype)
+        values = self.lengths(bars.births[None], bars.deaths[None])
+        return self._tails(pad_bars(values, bars.counts)).flatten(1)
 
     def _tails(self, block: Tensor) -> Tensor:
         """Tails of lengths (n, G, longest) at the ranks, (n, G, R)."""

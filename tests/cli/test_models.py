@@ -237,7 +237,6 @@ def test_a_file_of_labels_goes_by_order_or_by_name(tmp_path, text, labels) -> No
         (lambda folder: folder / "none.npy", FileFormatError, "no such file"),
         (lambda folder: folder, FileFormatError, "holds no clouds"),
     ],
-    ids=str,
 )
 def test_what_cannot_be_read_is_named(tmp_path, write, error, words) -> None:
     with pytest.raises(error, match=words):

@@ -58,6 +58,16 @@ def estimators() -> dict[str, tuple[Any, Any, Any]]:
     return {
         "SRNClassifier": (SRNClassifier(**SMALL), clouds, labels),
         "SRNClassifier, l_2": (SRNClassifier(norm=2, **SMALL), clouds, labels),
+        "SRNClassifier, learned bank": (
+            SRNClassifier(representation="learned bank", **SMALL),
+            clouds,
+            labels,
+        ),
+        "SRNRegressor, learned bank": (
+            SRNRegressor(representation="learned bank", **SMALL),
+            scaled,
+            sizes,
+        ),
         "SRNRegressor": (SRNRegressor(**SMALL), scaled, sizes),
         "SRNRegressor, l_2": (SRNRegressor(norm=2, **SMALL), scaled, sizes),
         "LipschitzClassifier": (LipschitzClassifier(**SMALL), rows, classes),
