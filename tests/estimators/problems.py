@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
@@ -13,6 +14,7 @@ from stablerank import (
     LipschitzRegressor,
     SRNClassifier,
     SRNRegressor,
+    training,
 )
 from stablerank.datasets import orbit5k
 
@@ -47,6 +49,27 @@ def table(n: int = 60, seed: int = 0) -> tuple[Any, NDArray[np.int64]]:
     rng = np.random.default_rng(seed)
     y = np.arange(n) % 2
     return rng.normal(size=(n, 4)) + 2.0 * y[:, None], y
+
+
+def fitted_after_an_interruption(
+    model: Any, X: Any, y: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fit for 12 epochs, with Ctrl-C in the ninth and the same call once more."""
+    one_epoch, epochs = training._Run.one_epoch, []
+
+    def counted(run: Any, step: Any) -> float:
+        epochs.append(run.epoch)
+        if len(epochs) == 9:
+            raise KeyboardInterrupt
+        return one_epoch(run, step)
+
+    monkeypatch.setattr(training._Run, "one_epoch", counted)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    assert not hasattr(model, "program_")
+    model.fit(X, y)
+    # What came after the last validation, after five epochs, is trained again.
+    assert epochs == [*range(9), *range(5, 12)]
 
 
 def estimators() -> dict[str, tuple[Any, Any, Any]]:

@@ -18,7 +18,6 @@ from stablerank import (
     Displacement,
     SRNClassifier,
     SRNRegressor,
-    training,
 )
 from stablerank.attack import Claim, SampleTarget
 from stablerank.estimators.classifier import chosen_preset
@@ -30,7 +29,12 @@ from stablerank.frozen import BarFunctions
 from stablerank.represent import bar_inputs, design_bank
 from tests.certify.test_checker import confirmed
 from tests.checks import assert_sound
-from tests.estimators.problems import SMALL, bits, rings_and_blobs
+from tests.estimators.problems import (
+    SMALL,
+    bits,
+    fitted_after_an_interruption,
+    rings_and_blobs,
+)
 
 LEARNED = SMALL | {"representation": "learned bank"}
 LONG = LEARNED | {"epochs": 30}
@@ -177,19 +181,7 @@ def test_an_interrupted_fit_goes_on_with_the_same_bits(
     options = LEARNED | {"epochs": 12}
     whole = SRNClassifier(**options).fit(clouds, y)
     model = SRNClassifier(**options, checkpoint=tmp_path / "fit.safetensors")
-    one_epoch, epochs = training._Run.one_epoch, []
-
-    def counted(run: Any, step: Any) -> float:
-        epochs.append(run.epoch)
-        if len(epochs) == 9:
-            raise KeyboardInterrupt
-        return one_epoch(run, step)
-
-    monkeypatch.setattr(training._Run, "one_epoch", counted)
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(clouds, y)
-    model.fit(clouds, y)
-    assert epochs == [*range(9), *range(5, 12)]
+    fitted_after_an_interruption(model, clouds, y, monkeypatch)
     assert bits(model, clouds) == bits(whole, clouds)
 
 

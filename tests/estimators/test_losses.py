@@ -13,7 +13,7 @@ import torch
 from sklearn.base import clone
 from torch import Tensor
 
-from stablerank import LipschitzClassifier, SRNClassifier, load, save, training
+from stablerank import LipschitzClassifier, SRNClassifier, load, save
 from stablerank.estimators.learning import _description
 from stablerank.estimators.presets import PRESETS
 from stablerank.exceptions import FileFormatError
@@ -27,7 +27,13 @@ from stablerank.nn import (
     SoftHKR,
     TemperatureCrossEntropy,
 )
-from tests.estimators.problems import SMALL, bits, rings_and_blobs, table
+from tests.estimators.problems import (
+    SMALL,
+    bits,
+    fitted_after_an_interruption,
+    rings_and_blobs,
+    table,
+)
 
 LOSSES: dict[str, Loss] = {
     "temperature": TemperatureCrossEntropy(4.0),
@@ -121,19 +127,7 @@ def test_the_state_of_a_loss_is_part_of_the_checkpoint(
     three = np.arange(len(y)) % 3  # with two classes there is one rival
     whole = SRNClassifier(**options).fit(clouds, three)
     model = SRNClassifier(**options, checkpoint=tmp_path / "fit.safetensors")
-    one_epoch, epochs = training._Run.one_epoch, []
-
-    def counted(run: Any, step: Any) -> float:
-        epochs.append(run.epoch)
-        if len(epochs) == 9:
-            raise KeyboardInterrupt
-        return one_epoch(run, step)
-
-    monkeypatch.setattr(training._Run, "one_epoch", counted)
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(clouds, three)
-    model.fit(clouds, three)
-    assert epochs == [*range(9), *range(5, 12)]
+    fitted_after_an_interruption(model, clouds, three, monkeypatch)
     assert bits(model, clouds) == bits(whole, clouds)
 
 

@@ -23,7 +23,14 @@ from stablerank import (
 from stablerank.estimators import learning, regression
 from stablerank.exceptions import IncompatibleDiagramsError, ShapeError
 from stablerank.extract import Extractor
-from tests.estimators.problems import SMALL, bits, estimators, rings_and_blobs, table
+from tests.estimators.problems import (
+    SMALL,
+    bits,
+    estimators,
+    fitted_after_an_interruption,
+    rings_and_blobs,
+    table,
+)
 
 NAMES = list(estimators())
 
@@ -193,19 +200,5 @@ def test_an_interrupted_fit_goes_on_from_its_checkpoint(
     options = SMALL | {"epochs": 12, "preset": preset}
     whole = SRNClassifier(**options).fit(clouds, y)
     model = SRNClassifier(**options, checkpoint=tmp_path / "fit.safetensors")
-    one_epoch, epochs = training._Run.one_epoch, []
-
-    def counted(run: Any, step: Any) -> float:
-        epochs.append(run.epoch)
-        if len(epochs) == 9:
-            raise KeyboardInterrupt
-        return one_epoch(run, step)
-
-    monkeypatch.setattr(training._Run, "one_epoch", counted)
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(clouds, y)
-    assert not hasattr(model, "program_")
-    model.fit(clouds, y)
-    # What came after the last validation, after five epochs, is trained again.
-    assert epochs == [*range(9), *range(5, 12)]
+    fitted_after_an_interruption(model, clouds, y, monkeypatch)
     assert bits(model, clouds) == bits(whole, clouds)
