@@ -17,14 +17,25 @@ def record(name: str) -> dict[str, Any]:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", ["orbit5k", "orbit5k_paper"])
-def test_the_page_shows_every_preset_as_measured(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [("orbit5k", ""), ("orbit5k_paper", ""), ("orbit5k_learned", ", learned bank")],
+)
+def test_the_page_shows_every_preset_as_measured(name: str, more: str) -> None:
     for preset, own in record(name)["presets"].items():
         cells = (
             f"{100 * v['mean']:.1f} ± {100 * v['std']:.1f}"
             for v in own["accuracy"].values()
         )
-        assert f"| {' | '.join([preset, *cells])} |" in PAGE
+        assert f"| {' | '.join([preset + more, *cells])} |" in PAGE
+
+
+def test_the_page_says_how_long_a_learned_bank_takes() -> None:
+    learned, fixed = (
+        f"{record(name)['presets']['balanced']['seconds']:.0f} s"
+        for name in ("orbit5k_learned", "orbit5k")
+    )
+    assert f"certified in {learned}, with the fixed bank in\n{fixed}" in PAGE
 
 
 def test_the_page_shows_the_ablation_as_measured() -> None:
