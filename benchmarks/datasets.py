@@ -4,9 +4,10 @@
 
 Nothing here is tuned: each estimator gets an extractor, a preset and a seed. The forest
 reads the very numbers that the network reads (the frozen bank, designed on the training
-part; the preset "accurate" trains it further), so the difference is the price of a network
-whose every output has a proved constant. Within a split every choice falls on the validation part of the training
-samples; the 30 % test samples are looked at once, to be certified.
+part; the preset "accurate" trains it further), so the difference is the price of a
+network whose every output has a proved constant. Within a split every choice falls on
+the validation part of the training samples; the 30 % test samples are looked at once,
+to be certified.
 """
 
 from __future__ import annotations
