@@ -1,6 +1,6 @@
 """What a proved constant costs: a step of training, and an evaluation when frozen.
 
-    python benchmarks/layers.py                   # about three minutes on one core
+    python benchmarks/layers.py                   # about three minutes on two cores
     python benchmarks/layers.py --device cuda
     python benchmarks/layers.py --quick           # a smoke test
 
