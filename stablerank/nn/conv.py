@@ -188,8 +188,21 @@ def convolved(
     >>> convolved(torch.ones(1, 4, 4, 3), torch.ones(2, 3, 2, 2)).shape
     torch.Size([1, 3, 3, 2])
     """
+    if padding == "circular":
+        image, pads = _wrapped(image, pads), (0, 0, 0, 0)
     top, bottom, left, right = pads
-    mode = "circular" if padding == "circular" else "constant"
     channels_first = image.permute(0, 3, 1, 2)
-    padded = nn.functional.pad(channels_first, (left, right, top, bottom), mode=mode)
+    padded = nn.functional.pad(channels_first, (left, right, top, bottom))
     return nn.functional.conv2d(padded, kernel, stride=stride).permute(0, 2, 3, 1)
+
+
+def _wrapped(image: Tensor, pads: tuple[int, int, int, int]) -> Tensor:
+    """Image with the pixels of the other side around it.
+
+    `torch.nn.functional.pad` would write the channels apart, and each layer would then
+    put them together again.
+    """
+    top, bottom, left, right = pads
+    height, width = image.shape[1:3]
+    image = torch.cat([image[:, height - top :], image, image[:, :bottom]], dim=1)
+    return torch.cat([image[:, :, width - left :], image, image[:, :, :right]], dim=2)
