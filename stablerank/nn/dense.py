@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from stablerank.exceptions import InvalidInputError
-from stablerank.frozen import Affine, Operation
-from stablerank.frozen.spectral import spectral_norm_up
+from stablerank.frozen import Affine, Conv, Operation
 from stablerank.nn.base import Layer, to_float64
 
 __all__ = ["TOLERANCE", "Dense"]
@@ -77,10 +76,10 @@ class Dense(Layer):
 
     def check_invariant(self) -> None:
         """Raise if the float64 matrix has a spectral norm above 1 + 2**-30."""
-        (affine,) = self.freeze(0)
-        assert isinstance(affine, Affine)
-        norm = spectral_norm_up(affine.weight)
-        if norm > 1 + TOLERANCE:
+        (frozen,) = self.freeze(0)
+        assert isinstance(frozen, Affine | Conv)
+        if frozen.spectral_norm > 1 + TOLERANCE:
             raise InvalidInputError(
-                f"the matrix of {type(self).__name__} has spectral norm {norm}"
+                f"the matrix of {type(self).__name__} has spectral norm "
+                f"{frozen.spectral_norm}"
             )
