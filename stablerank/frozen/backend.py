@@ -62,11 +62,6 @@ class NumpyBackend:
         return a.max(axis=axis)
 
     @staticmethod
-    def smallest(a: Any, axis: int) -> Any:
-        """Minimum along an axis."""
-        return a.min(axis=axis)
-
-    @staticmethod
     def sort_descending(a: Any, axis: int) -> Any:
         """Sort along an axis, largest first."""
         # Sorting the negatives would be a second pass; a flipped view is free.
@@ -229,11 +224,6 @@ class TorchBackend:
     def largest(a: Any, axis: int) -> Any:
         """Maximum along an axis."""
         return a.amax(dim=axis)
-
-    @staticmethod
-    def smallest(a: Any, axis: int) -> Any:
-        """Minimum along an axis."""
-        return a.amin(dim=axis)
 
     @staticmethod
     def sort_descending(a: Any, axis: int) -> Any:
