@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from stablerank.bounds import Bound
 from stablerank.diagrams import Diagrams
 from stablerank.estimators.base import Features, bank_features, mixture_features
 from stablerank.exceptions import InvalidInputError
-from stablerank.frozen import BarInput
+from stablerank.frozen import BarInput, Diagonal
 from stablerank.represent.bank import FixedBank
 from stablerank.represent.base import ChannelBars, RankedBars, Representation
 from stablerank.represent.learned import LearnableBank, learnable_bank
@@ -32,6 +32,7 @@ __all__ = [
     "bank_encoder",
     "check_representation",
     "represent",
+    "scaled_rows",
 ]
 
 #: Offsets of bar functions are learned in this share of the largest birth or death of
@@ -125,6 +126,26 @@ class RowEncoder(nn.Module):
         for array in (own.bars, own.offsets):
             sha.update(np.ascontiguousarray(array).tobytes())
         return sha.digest()
+
+
+def scaled_rows(
+    x: Tensor, encoder: RowEncoder | None, scaling: Diagonal
+) -> Callable[[Tensor], Tensor]:
+    """From sample numbers to the inputs of a network.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, n_features)
+        Features, scaled already; their device and dtype are those of the inputs.
+    encoder : RowEncoder, optional
+        Gives the features in their place.
+    scaling : Diagonal
+        Scales what the encoder gives.
+    """
+    if encoder is None:
+        return lambda rows: x[rows]
+    scale, shift = (torch.tensor(a).to(x) for a in (scaling.scale, scaling.shift))
+    return lambda rows: encoder(rows) * scale + shift
 
 
 class BankEncoder(RowEncoder):

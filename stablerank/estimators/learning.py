@@ -22,7 +22,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from stablerank.estimators.encoders import RowEncoder
+from stablerank.estimators.encoders import RowEncoder, scaled_rows
 from stablerank.estimators.presets import Preset
 from stablerank.frozen import Diagonal, Operation
 from stablerank.nn import Loss, Network, OffsetCrossEntropy, pairwise_radii
@@ -210,11 +210,7 @@ def learn_classifier(
     network.prepare(x[rows[:: -(-len(rows) // _SAMPLE)]])
     learned = [network] if encoder is None else [encoder, network]
     model = torch.nn.ModuleList([*learned, loss]).to(device)
-    scale = torch.tensor(scaling.scale, dtype=torch.float32, device=device)
-    shift = torch.tensor(scaling.shift, dtype=torch.float32, device=device)
-
-    def inputs(own: Tensor) -> Tensor:
-        return x[own] if encoder is None else encoder(own) * scale + shift
+    inputs = scaled_rows(x, encoder, scaling)
 
     def step(batch: Tensor) -> Tensor:
         own = rows[batch.to(device)]

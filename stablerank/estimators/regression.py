@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stablerank.estimators.encoders import RowEncoder
+from stablerank.estimators.encoders import RowEncoder, scaled_rows
 from stablerank.estimators.learning import split_validation
 from stablerank.frozen import Affine, Diagonal, Operation
 from stablerank.nn import Network
@@ -114,9 +114,6 @@ def learn_regression(
     y = torch.tensor((target - middle) / width, dtype=torch.float32)
     rows, kept = torch.as_tensor(train), torch.as_tensor(valid)
 
-    scale = torch.tensor(scaling.scale, dtype=torch.float32)
-    shift = torch.tensor(scaling.shift, dtype=torch.float32)
-
     def run(
         gain: float, epochs: int, encoder: RowEncoder | None = None
     ) -> tuple[float, Network, History]:
@@ -127,9 +124,11 @@ def learn_regression(
         network.prepare(x[rows[:: -(-len(rows) // _SAMPLE)]])
         steepness = gain / network.hidden_constant
 
+        inputs = scaled_rows(x, encoder, scaling)
+
         def error(index: Tensor) -> Tensor:
-            inputs = x[index] if encoder is None else encoder(index) * scale + shift
-            return torch.nn.functional.mse_loss(steepness * network(inputs), y[index])
+            y_hat = steepness * network(inputs(index))
+            return torch.nn.functional.mse_loss(y_hat, y[index])
 
         def step(batch: Tensor) -> Tensor:
             return error(rows[batch])
